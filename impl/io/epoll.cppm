@@ -1,0 +1,258 @@
+// epoll, dressed as completion. Each descriptor is registered once, edge-triggered and for both directions, with
+// the worker that first waits on it.
+//
+// A call that took less than it was offered has emptied (or filled) the socket, so readiness is cleared without a
+// further call that would say EAGAIN: a request/response server makes one read and one write a round trip.
+module;
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <utility>
+module rt.io:epoll;
+import rt.task;
+import :reactor;
+import :object;
+
+namespace rt::detail {
+
+class epoll_reactor final : public reactor {
+public:
+    epoll_reactor() : epoll_(::epoll_create1(EPOLL_CLOEXEC)), event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+        epoll_event e{};
+        e.events = EPOLLIN | EPOLLET;  // edges need no read: every wake is a new one
+        if (epoll_ < 0 || event_ < 0 || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, event_, &e) < 0) {
+            auto error = errno;
+            if (epoll_ >= 0) ::close(epoll_);
+            if (event_ >= 0) ::close(event_);
+            throw std::system_error(error, std::system_category(), "epoll_create1");
+        }
+    }
+    ~epoll_reactor() override {
+        free_retired();
+        ::close(event_);
+        ::close(epoll_);
+    }
+    reactor_kind kind() const noexcept override { return reactor_kind::epoll; }
+
+    std::size_t poll(std::chrono::nanoseconds timeout) noexcept override {
+        epoll_event events[128];
+        auto n = wait(events, 128, timeout);
+        std::size_t completed = 0;
+        for (int i = 0; i < n; ++i) {
+            auto* object = static_cast<io_object*>(events[i].data.ptr);
+            if (!object) continue;  // a wake
+            auto e = events[i].events;
+            if (e & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+                completed += on_ready(*object, object->in, (e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+            if (e & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+                completed += on_ready(*object, object->out, (e & (EPOLLHUP | EPOLLERR)) != 0);
+        }
+        // Objects that went while we held their events are freed only now.
+        free_retired();
+        return completed;
+    }
+    void wake() noexcept override {
+        std::uint64_t one = 1;
+        (void)!::write(event_, &one, sizeof one);
+    }
+
+    bool try_now(io_request& r, bool) noexcept override {
+        set_blocking(*r.object, true);
+        auto& d = r.object->direction(r.kind);
+        if (!d.is_ready()) return false;
+        return call(r, d);
+    }
+    bool enlist(io_request& r, arm* selecting) noexcept override {
+        auto& object = *r.object;
+        if (auto error = ensure_registered(object)) {
+            r.result = -error;
+            return true;
+        }
+        r.home = object.home.get();
+        auto& d = object.direction(r.kind);
+        for (;;) {
+            {
+                std::lock_guard guard(object.lock);
+                if (object.closing.load(std::memory_order_relaxed)) {
+                    r.result = -ECANCELED;
+                    return true;
+                }
+                if (d.op || d.waiter || d.trying) two_at_once(r.kind);
+                if (!d.is_ready()) {
+                    if (selecting) {
+                        d.waiter = selecting;
+                    } else {
+                        d.op = &r;
+                        count_in_flight(1);
+                    }
+                    return false;
+                }
+            }
+            if (call(r, d)) return true;
+        }
+    }
+    bool delist(io_request& r, arm* selecting) noexcept override {
+        auto& d = r.object->direction(r.kind);
+        std::lock_guard guard(r.object->lock);
+        if (selecting) {
+            if (d.waiter != selecting) return false;
+            d.waiter = nullptr;
+            return true;
+        }
+        if (d.op != &r) {
+            r.cancel_asked = true;  // the reactor is at it, and will not wait again
+            return false;
+        }
+        d.op = nullptr;
+        count_in_flight(-1);
+        return true;
+    }
+    void close(io_object& object) noexcept override {
+        io_request* ended[2] = {};
+        arm* woken[2] = {};
+        {
+            std::lock_guard guard(object.lock);
+            object.closing.store(true, std::memory_order_release);
+            ended[0] = take_op(object.in);
+            ended[1] = take_op(object.out);
+            woken[0] = std::exchange(object.in.waiter, nullptr);
+            woken[1] = std::exchange(object.out.waiter, nullptr);
+            for (auto& w : woken) {
+                if (w && !w->claim_to_try()) w = nullptr;
+            }
+        }
+        for (auto* r : ended) {
+            if (r) finish(*r, -ECANCELED);
+        }
+        for (auto* w : woken) {
+            if (w) w->complete();
+        }
+    }
+    void stop() noexcept override {
+        reactor::stop();
+        free_retired();
+    }
+    void retire(io_object& object) noexcept override {
+        auto* seen = retired_.load(std::memory_order_relaxed);
+        do {
+            object.next_retired = seen;
+        } while (!retired_.compare_exchange_weak(seen, &object, std::memory_order_acq_rel));
+        if (stopped()) free_retired();  // nobody polls any more
+    }
+
+private:
+    int wait(epoll_event* events, int room, std::chrono::nanoseconds timeout) noexcept {
+        if (timeout.count() <= 0)
+            return ::epoll_wait(epoll_, events, room, timeout.count() < 0 ? -1 : 0);
+        if (!coarse_) {
+            timespec ts{static_cast<time_t>(timeout.count() / 1'000'000'000),
+                        static_cast<long>(timeout.count() % 1'000'000'000)};
+            auto n = ::epoll_pwait2(epoll_, events, room, &ts, nullptr);
+            if (n >= 0 || errno != ENOSYS) return n;
+            coarse_ = true;  // Linux before 5.11 knows milliseconds only
+        }
+        auto ms = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+        return ::epoll_wait(epoll_, events, room, ms > 1'000'000'000 ? 1'000'000'000 : static_cast<int>(ms));
+    }
+
+    /// True: the request has its result. False: not ready, and readiness cleared unless an event came meanwhile.
+    static bool call(io_request& r, io_direction& d) noexcept {
+        auto seen = d.readiness.load(std::memory_order_acquire);
+        r.result = perform_again(r);
+        if (r.result == -EAGAIN) {
+            // EAGAIN from a peer that has closed cannot last; a sticky direction is never cleared.
+            d.clear_if(seen & io_direction::sticky ? ~0u : seen);
+            return false;
+        }
+        bool counts = r.kind == io_kind::receive || r.kind == io_kind::send;
+        if (counts && r.result > 0 && static_cast<std::size_t>(r.result) < r.size)
+            d.clear_if(seen & io_direction::sticky ? ~0u : seen);
+        return true;
+    }
+
+    int ensure_registered(io_object& object) noexcept {
+        std::lock_guard guard(object.lock);
+        if (object.registered) return 0;
+        epoll_event e{};
+        e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+        e.data.ptr = &object;
+        // Its present state is reported as the first edge; what was cleared before is set again by that.
+        if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, object.fd, &e) < 0) return errno;
+        object.registered = true;
+        object.settle_in(shared_from_this());
+        return 0;
+    }
+
+    std::size_t on_ready(io_object& object, io_direction& d, bool for_good) noexcept {
+        io_request* r = nullptr;
+        arm* woken = nullptr;
+        {
+            std::lock_guard guard(object.lock);
+            d.set_ready(for_good);
+            r = std::exchange(d.op, nullptr);
+            d.trying = r != nullptr;
+            if (r) object.retain();  // the descriptor stays open while the call is being made
+            if (d.waiter && d.waiter->claim_to_try()) woken = d.waiter;
+        }
+        if (woken) {
+            woken->complete();
+            return 1;
+        }
+        if (!r) return 0;
+        bool done = call_until_settled(object, d, *r);
+        if (object.release()) retire(object);
+        if (done) finish(*r, r->result);
+        return done ? 1 : 0;
+    }
+    /// True: the request has its result. False: it waits again.
+    static bool call_until_settled(io_object& object, io_direction& d, io_request& r) noexcept {
+        for (;;) {
+            bool done = call(r, d);
+            std::lock_guard guard(object.lock);
+            if (!done && (r.cancel_asked || object.closing.load(std::memory_order_relaxed))) {
+                r.result = -ECANCELED;
+                done = true;
+            }
+            if (!done && d.is_ready()) continue;
+            d.trying = false;
+            if (!done) d.op = &r;
+            return done;
+        }
+    }
+    static io_request* take_op(io_direction& d) noexcept { return std::exchange(d.op, nullptr); }
+    void finish(io_request& r, std::int64_t result) noexcept {
+        count_in_flight(-1);
+        r.result = result;
+        r.who->complete();
+    }
+    void free_retired() noexcept {
+        auto* object = retired_.exchange(nullptr, std::memory_order_acquire);
+        while (object) {
+            auto* next = object->next_retired;
+            auto home = std::move(object->home);  // it may hold the last reference to this reactor
+            delete object;
+            object = next;
+        }
+    }
+    [[noreturn]] static void two_at_once(io_kind kind) noexcept {
+        misuse(takes_input(kind) ? "two tasks read from one stream, or accept from one listener, at once"
+                                 : "two tasks write to one stream at once");
+    }
+
+    int epoll_;
+    int event_;
+    bool coarse_ = false;
+    std::atomic<io_object*> retired_{nullptr};
+};
+
+}  // namespace rt::detail

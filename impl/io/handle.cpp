@@ -1,0 +1,98 @@
+module;
+#include <unistd.h>
+#include <atomic>
+#include <cerrno>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+module rt.io;
+import :object;
+
+namespace rt {
+namespace detail {
+
+reactor::~reactor() = default;
+
+reactor& reactor_of(wait_op& op, const char* what, std::source_location where) noexcept {
+    auto* io = op.env()->exec().io();
+    if (!io) misuse(std::string(what) + " is awaited on an executor that has no reactor", where);
+    return static_cast<reactor&>(*io);
+}
+
+bool closed_already(io_request& r) noexcept {
+    if (!r.object) misuse("an operation on a stream, listener or handle that was moved from or closed");
+    auto* home = r.object->known_home.load(std::memory_order_acquire);
+    if (!r.object->closing.load(std::memory_order_acquire) && !(home && home->stopped())) return false;
+    r.result = -ECANCELED;
+    return true;
+}
+
+std::error_code error_of(const io_request& r) noexcept {
+    if (r.result >= 0) return {};
+    // Only this side withdraws: a stop unwinds, so what is seen is a close.
+    if (r.result == -ECANCELED) return errc::closed;
+    return {static_cast<int>(-r.result), std::system_category()};
+}
+
+namespace {
+void release(io_object& object) noexcept {
+    if (!object.release()) return;
+    if (auto* home = object.known_home.load(std::memory_order_acquire)) {
+        home->retire(object);
+    } else {
+        delete &object;
+    }
+}
+}  // namespace
+
+io_object::~io_object() {
+    if (fd >= 0) ::close(fd);
+}
+
+}  // namespace detail
+
+io_handle::io_handle(native_handle descriptor, bool listener)
+    : object_(new detail::io_object(static_cast<int>(descriptor), listener)) {}
+
+io_handle io_handle::share() const noexcept {
+    io_handle other;
+    if (object_) {
+        object_->handles.fetch_add(1, std::memory_order_relaxed);
+        object_->retain();
+        other.object_ = object_;
+    }
+    return other;
+}
+
+void io_handle::close_now() noexcept {
+    if (!object_) return;
+    if (auto* home = object_->known_home.load(std::memory_order_acquire)) {
+        home->close(*object_);
+    } else {
+        object_->closing.store(true, std::memory_order_release);
+    }
+}
+
+void io_handle::close() noexcept {
+    auto* object = std::exchange(object_, nullptr);
+    if (!object) return;
+    if (object->handles.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        if (auto* home = object->known_home.load(std::memory_order_acquire)) home->close(*object);
+    }
+    detail::release(*object);
+}
+
+native_handle io_handle::native() const noexcept { return object_ ? object_->fd : -1; }
+
+std::string_view to_string(reactor_kind kind) noexcept {
+    switch (kind) {
+        case reactor_kind::io_uring: return "io_uring";
+        case reactor_kind::epoll: return "epoll";
+        case reactor_kind::automatic: break;
+    }
+    return "automatic";
+}
+
+}  // namespace rt

@@ -1,0 +1,380 @@
+// io_uring: one ring per worker, entries batched and submitted when the worker has nothing else to do.
+//
+// Who may touch what: submission and completion queue belong to the thread that drives the ring. Another thread
+// that wants a request cancelled pushes it on `cancels_` and wakes the ring. A request so pushed has two parties:
+// its completion (which sets `finished`) and its cancel (which sets `queued`); it completes when both have been
+// consumed, so neither can find it gone. On the ring's own thread a cancel is an entry, submitted in order after the
+// request's own, so that it finds requests that have not been submitted yet.
+// A single-issuer ring leaves its work to its own thread's enter (DEFER_TASKRUN); rings of the stealing flavor
+// do not, since then nobody else could ever see a stuck owner's completions.
+module;
+#include <liburing.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+module rt.io:uring;
+import rt.task;
+import :reactor;
+import :object;
+
+namespace rt::detail {
+
+class uring_reactor final : public reactor {
+public:
+    explicit uring_reactor(bool single_issuer) {
+        io_uring_params p{};
+        p.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL;
+        p.cq_entries = 4096;
+        if (single_issuer)
+            p.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                       IORING_SETUP_R_DISABLED | IORING_SETUP_TASKRUN_FLAG;
+        int error = io_uring_queue_init_params(entries, &ring_, &p);
+        if (error == -EINVAL && single_issuer) {  // before Linux 6.1
+            p = {};
+            p.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
+            p.cq_entries = 4096;
+            single_issuer = false;
+            error = io_uring_queue_init_params(entries, &ring_, &p);
+        }
+        if (error < 0) throw std::system_error(-error, std::system_category(), "io_uring_setup");
+        disabled_ = single_issuer;
+        deferred_ = single_issuer;
+        if (!(p.features & IORING_FEAT_EXT_ARG) || !(p.features & IORING_FEAT_NODROP)) {
+            io_uring_queue_exit(&ring_);
+            throw std::system_error(ENOSYS, std::system_category(), "io_uring before Linux 5.11");
+        }
+        event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (event_ < 0) {
+            io_uring_queue_exit(&ring_);
+            throw std::system_error(errno, std::system_category(), "eventfd");
+        }
+    }
+    ~uring_reactor() override {
+        io_uring_queue_exit(&ring_);
+        ::close(event_);
+    }
+    reactor_kind kind() const noexcept override { return reactor_kind::io_uring; }
+
+    void attach() noexcept override {
+        if (std::exchange(disabled_, false)) io_uring_enable_rings(&ring_);
+        owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+        if (!watching_) watch_event();
+    }
+
+    std::size_t poll(std::chrono::nanoseconds timeout) noexcept override {
+        drain_cancels();
+        if (timeout.count() != 0 && io_uring_cq_ready(&ring_) == 0) {
+            enter(1, timeout);
+        } else if (io_uring_sq_ready(&ring_) != 0 || has_kernel_work()) {
+            enter(0, timeout);
+        }
+        return reap();
+    }
+    void wake() noexcept override {
+        std::uint64_t one = 1;
+        (void)!::write(event_, &one, sizeof one);
+    }
+
+    bool try_now(io_request& r, bool selected) noexcept override {
+        auto& object = *r.object;
+        set_blocking(object, object.listener || is_pipe(r.kind));
+        if (!selected && r.kind != io_kind::accept) return false;
+        auto& d = object.direction(r.kind);
+        if (!d.is_ready()) return false;
+        auto seen = d.readiness.load(std::memory_order_acquire);
+        if (selected && r.kind != io_kind::accept && object.direction(r.kind).op) two_at_once(r.kind);
+        r.result = perform_again(r);
+        if (r.result != -EAGAIN) return true;
+        if (selected) d.clear_if(seen);
+        return false;
+    }
+    bool enlist(io_request& r, arm* selecting) noexcept override {
+        auto& object = *r.object;
+        auto& d = object.direction(r.kind);
+        r.home = this;
+        start_over(r);
+        for (;;) {
+            {
+                std::lock_guard guard(object.lock);
+                if (object.closing.load(std::memory_order_relaxed)) {
+                    r.result = -ECANCELED;
+                    return true;
+                }
+                if (d.op || d.waiter) two_at_once(r.kind);
+                object.settle_in(shared_from_this());
+                if (!selecting) {
+                    d.op = &r;
+                    object.retain();
+                    break;
+                }
+                if (!d.is_ready()) {
+                    d.waiter = selecting;
+                    if (!std::exchange(d.polling, true)) start_poll(object, d, r.kind);
+                    return false;
+                }
+            }
+            if (try_now(r, true)) return true;
+        }
+        submit(r);
+        return false;
+    }
+    bool delist(io_request& r, arm* selecting) noexcept override {
+        if (selecting) {
+            auto& d = r.object->direction(r.kind);
+            std::lock_guard guard(r.object->lock);
+            if (d.waiter != selecting) return false;
+            d.waiter = nullptr;
+            return true;
+        }
+        cancel(r);
+        return false;  // its own completion tells
+    }
+    void close(io_object& object) noexcept override {
+        arm* woken[2] = {};
+        io_request* held[4] = {};
+        {
+            // Under the lock no request completes, so all four are alive. Those of this thread's ring cannot
+            // complete before this returns either, and are cancelled after the lock: that may reap.
+            std::lock_guard guard(object.lock);
+            object.closing.store(true, std::memory_order_release);
+            io_direction* directions[2] = {&object.in, &object.out};
+            for (int i = 0; i < 2; ++i) {
+                auto& d = *directions[i];
+                if (d.waiter && d.waiter->claim_to_try()) woken[i] = d.waiter;
+                d.waiter = nullptr;
+                held[2 * i] = d.op;
+                held[2 * i + 1] = d.polling ? d.poll.get() : nullptr;
+            }
+            for (auto*& r : held) {
+                if (!r || ring_of(*r).on_owner()) continue;
+                ring_of(*r).cancel(*r);
+                r = nullptr;
+            }
+        }
+        for (auto* r : held) {
+            if (r) ring_of(*r).cancel(*r);
+        }
+        for (auto* w : woken) {
+            if (w) w->complete();
+        }
+    }
+
+private:
+    static constexpr unsigned entries = 512;
+    static constexpr std::uint8_t queued = 1, finished = 2;
+    static constexpr std::uint64_t nobody = 0, wake_tag = 1;
+
+    static uring_reactor& ring_of(io_request& r) noexcept { return static_cast<uring_reactor&>(*r.home); }
+    static void start_over(io_request& r) noexcept {
+        r.cancel_state.store(0, std::memory_order_relaxed);
+        r.cancel_consumed = false;
+    }
+    static bool is_pipe(io_kind kind) noexcept { return kind == io_kind::read || kind == io_kind::write; }
+    bool on_owner() const noexcept {
+        return owner_.load(std::memory_order_relaxed) == std::this_thread::get_id();
+    }
+    bool has_kernel_work() const noexcept {
+        auto flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
+        return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+    }
+
+    /// Submits what is pending, and waits for `least` completions as long as that.
+    void enter(unsigned least, std::chrono::nanoseconds timeout) noexcept {
+        __kernel_timespec ts{timeout.count() / 1'000'000'000, timeout.count() % 1'000'000'000};
+        io_uring_cqe* cqe = nullptr;
+        if (least != 0) {
+            io_uring_submit_and_wait_timeout(&ring_, &cqe, least, timeout.count() < 0 ? nullptr : &ts, nullptr);
+        } else if (deferred_) {
+            io_uring_submit_and_get_events(&ring_);
+        } else {
+            io_uring_submit(&ring_);
+        }
+    }
+
+    io_uring_sqe* entry() noexcept {
+        for (;;) {
+            if (auto* sqe = io_uring_get_sqe(&ring_)) return sqe;
+            auto n = io_uring_submit(&ring_);
+            // The completion queue is full: make room, then submit again.
+            if (n == -EBUSY || n == -EAGAIN) reap();
+        }
+    }
+
+    void watch_event() noexcept {
+        auto* sqe = entry();
+        io_uring_prep_poll_multishot(sqe, event_, POLLIN);
+        io_uring_sqe_set_data64(sqe, wake_tag);
+        watching_ = true;
+    }
+
+    void submit(io_request& r) noexcept {
+        auto* sqe = entry();
+        auto fd = r.object->fd;
+        auto size = static_cast<unsigned>(r.size > 0x7ffff000 ? 0x7ffff000 : r.size);
+        switch (r.kind) {
+            case io_kind::receive: io_uring_prep_recv(sqe, fd, r.data, size, r.flags); break;
+            case io_kind::send: io_uring_prep_send(sqe, fd, r.data, size, r.flags | MSG_NOSIGNAL); break;
+            case io_kind::receive_vectored:
+                io_uring_prep_recvmsg(sqe, fd, message_of(r), static_cast<unsigned>(r.flags));
+                break;
+            case io_kind::send_vectored:
+                io_uring_prep_sendmsg(sqe, fd, message_of(r), static_cast<unsigned>(r.flags) | MSG_NOSIGNAL);
+                break;
+            case io_kind::connect:
+                io_uring_prep_connect(sqe, fd, static_cast<const sockaddr*>(r.data),
+                                      static_cast<socklen_t>(r.size));
+                break;
+            case io_kind::accept:
+            case io_kind::read:
+            case io_kind::readable: io_uring_prep_poll_add(sqe, fd, POLLIN | POLLRDHUP); break;
+            case io_kind::write:
+            case io_kind::writable: io_uring_prep_poll_add(sqe, fd, POLLOUT); break;
+        }
+        io_uring_sqe_set_data(sqe, &r);
+        count_in_flight(1);
+    }
+    void start_poll(io_object& object, io_direction& d, io_kind kind) noexcept {
+        if (!d.poll) d.poll = std::make_unique<io_request>();
+        d.poll->object = &object;
+        d.poll->kind = takes_input(kind) ? io_kind::readable : io_kind::writable;
+        d.poll->home = this;
+        start_over(*d.poll);
+        object.retain();
+        submit(*d.poll);
+    }
+
+    void cancel(io_request& r) noexcept {
+        if (on_owner()) {
+            if (!(r.cancel_state.load(std::memory_order_acquire) & finished)) submit_cancel(r);
+            return;
+        }
+        // Release: pairs with the acquire in on_complete() and drain_cancels().
+        if (r.cancel_state.fetch_or(queued, std::memory_order_acq_rel) & (queued | finished)) return;
+        auto* seen = cancels_.load(std::memory_order_relaxed);
+        do {
+            r.next_cancel = seen;
+        } while (!cancels_.compare_exchange_weak(seen, &r, std::memory_order_acq_rel));
+        wake();
+    }
+    void submit_cancel(io_request& r) noexcept {
+        auto* sqe = entry();
+        io_uring_prep_cancel(sqe, &r, 0);
+        io_uring_sqe_set_data64(sqe, nobody);  // what it found does not matter: the request tells
+    }
+    void drain_cancels() noexcept {
+        auto* r = cancels_.exchange(nullptr, std::memory_order_acquire);
+        while (r) {
+            auto* next = r->next_cancel;
+            r->cancel_consumed = true;
+            if (r->cancel_state.load(std::memory_order_acquire) & finished) {
+                complete(*r);
+            } else {
+                submit_cancel(*r);
+            }
+            r = next;
+        }
+    }
+
+    std::size_t reap() noexcept {
+        std::size_t n = 0;
+        for (;;) {
+            io_uring_cqe* cqe = nullptr;
+            unsigned head = 0, seen = 0;
+            io_uring_for_each_cqe(&ring_, head, cqe) {
+                ++seen;
+                auto data = cqe->user_data;
+                if (data == nobody) continue;
+                if (data == wake_tag) {
+                    if (!(cqe->flags & IORING_CQE_F_MORE)) watching_ = false;
+                    continue;
+                }
+                on_complete(*reinterpret_cast<io_request*>(data), cqe->res);
+                ++n;
+            }
+            io_uring_cq_advance(&ring_, seen);
+            if (!watching_) watch_event();
+            if (seen == 0) return n;
+        }
+    }
+    void on_complete(io_request& r, std::int64_t result) noexcept {
+        r.result = result;
+        auto before = r.cancel_state.fetch_or(finished, std::memory_order_acq_rel);
+        if ((before & queued) && !r.cancel_consumed) return;  // drain_cancels() completes it
+        complete(r);
+    }
+    /// The kernel has let go, and no cancel is under way.
+    void complete(io_request& r) noexcept {
+        count_in_flight(-1);
+        auto& object = *r.object;
+        auto& d = object.direction(r.kind);
+        arm* whom = nullptr;
+        {
+            std::lock_guard guard(object.lock);
+            if (r.who == nullptr) {  // readiness, for the arms of selects
+                d.polling = false;
+                d.set_ready(false);
+                if (d.waiter && d.waiter->claim_to_try()) whom = d.waiter;
+            } else {
+                d.op = nullptr;
+                whom = r.who;
+            }
+        }
+        if (r.who != nullptr && wants_more(r) && ask_again(r, d)) return;
+        auto last = object.release();
+        if (whom) whom->complete();
+        if (last) retire(object);
+    }
+    /// The request has no result yet: a poll whose call must wait after all, or an end that nobody asked for (the
+    /// thread that submitted it has ended, a signal came).
+    static bool wants_more(io_request& r) noexcept {
+        bool polled = r.kind == io_kind::accept || is_pipe(r.kind);
+        if (polled && r.result >= 0) r.result = perform_again(r);
+        if (r.result == -EAGAIN || r.result == -EINTR) return true;
+        return r.result == -ECANCELED && !r.object->closing.load(std::memory_order_acquire) &&
+               !r.who->stop_requested();
+    }
+    /// False: a cancel came meanwhile, and the request is to complete.
+    bool ask_again(io_request& r, io_direction& d) noexcept {
+        auto seen = finished;
+        if (!r.cancel_state.compare_exchange_strong(seen, 0, std::memory_order_acq_rel)) {
+            r.result = -ECANCELED;
+            return !r.cancel_consumed;  // drain_cancels() completes it
+        }
+        {
+            std::lock_guard guard(r.object->lock);
+            d.op = &r;
+        }
+        submit(r);
+        return true;
+    }
+    void retire(io_object& object) noexcept override {
+        auto home = std::move(object.home);  // it may hold the last reference to this reactor
+        delete &object;
+    }
+    [[noreturn]] static void two_at_once(io_kind kind) noexcept {
+        misuse(takes_input(kind) ? "two tasks read from one stream, or accept from one listener, at once"
+                                 : "two tasks write to one stream at once");
+    }
+
+    io_uring ring_{};
+    int event_ = -1;
+    bool disabled_ = false;
+    bool deferred_ = false;
+    bool watching_ = false;
+    std::atomic<std::thread::id> owner_{};
+    std::atomic<io_request*> cancels_{nullptr};
+};
+
+}  // namespace rt::detail

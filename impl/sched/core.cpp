@@ -1,0 +1,360 @@
+module;
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+module rt.sched;
+import rt.task;
+import rt.io;
+import rt.time;
+import :core;
+import :threads;
+import :worker;
+
+namespace rt::detail {
+
+constexpr auto not_adopted = ~0u;
+
+runtime_core::runtime_core(runtime_options options, std::vector<std::shared_ptr<reactor>> reactors)
+    : options_(std::move(options)),
+      clock_(options_.clock ? options_.clock : &real_clock()),
+      reactors_(std::move(reactors)),
+      pool_(options_.blocking_threads, options_.blocking_keep_alive) {
+    auto seed = *options_.seed;
+    for (unsigned i = 0; i < reactors_.size(); ++i) {
+        seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+        workers_.push_back(std::make_unique<worker>(*this, i, reactors_[i], *clock_, seed));
+    }
+    for (std::size_t i = 0; i <= reactors_.size(); ++i) shards_.push_back(std::make_unique<shard>());
+}
+
+runtime_core::~runtime_core() = default;
+
+void runtime_core::start() {
+    if (on_caller()) return;
+    for (unsigned i = 0; i < workers_.size(); ++i)
+        threads_.emplace_back([self = shared_from_this(), i] { self->run_thread(i); });
+}
+
+void runtime_core::run_thread(unsigned index) noexcept {
+    name_this_thread(options_.name + "-" + std::to_string(index));
+    if (options_.on_worker_start) options_.on_worker_start(index);
+    workers_[index]->drive(nullptr, {});
+    if (options_.on_worker_stop) options_.on_worker_stop(index);
+}
+
+void runtime_core::run_on_caller(const std::atomic<bool>* done, std::optional<steady_time> until) noexcept {
+    if (caller_drives_.exchange(true)) misuse("block_on from two threads at once on a current_thread runtime");
+    if (options_.on_worker_start) options_.on_worker_start(0);
+    workers_[0]->drive(done, until);
+    if (options_.on_worker_stop) options_.on_worker_stop(0);
+    caller_drives_.store(false);
+}
+
+// --- The executor of the stealing flavor
+
+void runtime_core::post(work_item& item) noexcept {
+    auto* w = current_worker();
+    if (w && &w->core() == this) {
+        w->push_local(item);
+    } else {
+        inject(item);
+    }
+}
+
+void runtime_core::post_later(work_item& item) noexcept {
+    auto* w = current_worker();
+    if (w && &w->core() == this) {
+        w->push_later(item);
+    } else {
+        inject(item);
+    }
+}
+
+namespace {
+worker& worker_of(runtime_core& core) noexcept {
+    auto* w = current_worker();
+    return w && &w->core() == &core ? *w : core.worker_at(0);
+}
+}  // namespace
+
+executor& runtime_core::on_worker(unsigned index) noexcept { return executor_at(index); }
+timer_service* runtime_core::timers() noexcept { return worker_of(*this).timers(); }
+io_service* runtime_core::io() noexcept { return worker_of(*this).io(); }
+std::uint64_t runtime_core::random() noexcept { return worker_of(*this).random(); }
+void runtime_core::count_forced_yield() noexcept { worker_of(*this).count_forced_yield(); }
+
+executor& runtime_core::next_executor() noexcept {
+    if (auto* w = current_worker(); w && &w->core() == this) return executor_at(w->index());
+    return executor_at(round_robin_.fetch_add(1, std::memory_order_relaxed) % worker_count());
+}
+
+void runtime_core::inject(work_item& item) noexcept {
+    remote_wakes_.fetch_add(1, std::memory_order_relaxed);
+    {
+        std::lock_guard guard(inject_mutex_);
+        injected_.push(item);
+        injected_count_.fetch_add(1, std::memory_order_seq_cst);
+    }
+    notify_one();
+}
+
+work_item* runtime_core::take_injected() noexcept {
+    if (injected_count_.load(std::memory_order_relaxed) == 0) return nullptr;
+    std::lock_guard guard(inject_mutex_);
+    auto* item = injected_.pop();
+    if (item) injected_count_.fetch_sub(1, std::memory_order_relaxed);
+    return item;
+}
+
+void runtime_core::notify_one() noexcept {
+    if (searching_.load(std::memory_order_seq_cst) != 0 ||
+        sleeping_.load(std::memory_order_seq_cst) == 0)
+        return;
+    worker* woken = nullptr;
+    {
+        std::lock_guard guard(sleep_mutex_);
+        if (sleepers_.empty()) return;
+        woken = sleepers_.back();
+        sleepers_.pop_back();
+        sleeping_.fetch_sub(1, std::memory_order_seq_cst);
+        searching_.fetch_add(1, std::memory_order_seq_cst);
+    }
+    woken->wake();
+}
+
+bool runtime_core::begin_search() noexcept {
+    auto n = searching_.load(std::memory_order_relaxed);
+    if (2 * n >= worker_count()) return false;
+    searching_.fetch_add(1, std::memory_order_seq_cst);
+    return true;
+}
+
+void runtime_core::enter_sleep(worker& w) noexcept {
+    std::lock_guard guard(sleep_mutex_);
+    sleepers_.push_back(&w);
+    sleeping_.fetch_add(1, std::memory_order_seq_cst);
+}
+
+bool runtime_core::leave_sleep(worker& w) noexcept {
+    std::lock_guard guard(sleep_mutex_);
+    auto at = std::find(sleepers_.begin(), sleepers_.end(), &w);
+    if (at == sleepers_.end()) return false;
+    sleepers_.erase(at);
+    sleeping_.fetch_sub(1, std::memory_order_seq_cst);
+    return true;
+}
+
+bool runtime_core::any_work() noexcept {
+    if (has_injected()) return true;
+    return std::any_of(workers_.begin(), workers_.end(), [](auto& w) { return w->has_stealable(); });
+}
+
+// --- Tasks
+
+runtime_core::shard& runtime_core::shard_here(unsigned& index) noexcept {
+    auto* w = current_worker();
+    index = w && &w->core() == this ? w->index() : worker_count();
+    return *shards_[index];
+}
+
+executor::adoption runtime_core::adopt(task_state& task) noexcept {
+    auto& s = shard_here(task.shard);
+    std::lock_guard guard(s.lock);
+    if (ended_.load(std::memory_order_relaxed)) {
+        task.shard = not_adopted;
+        return adoption::ended;
+    }
+    task.next_task = s.first;
+    if (s.first) s.first->prev_task = &task;
+    s.first = &task;
+    ++s.spawned;
+    ++s.alive;
+    return closing_.load(std::memory_order_relaxed) ? adoption::closing : adoption::adopted;
+}
+
+void runtime_core::abandon(task_state& task) noexcept {
+    if (task.shard == not_adopted) return;
+    bool closing;
+    {
+        auto& s = *shards_[task.shard];
+        std::lock_guard guard(s.lock);
+        if (task.prev_task) task.prev_task->next_task = task.next_task;
+        if (task.next_task) task.next_task->prev_task = task.prev_task;
+        if (s.first == &task) s.first = task.next_task;
+        --s.alive;
+        closing = closing_.load(std::memory_order_relaxed);
+    }
+    if (!closing || alive() != 0) return;
+    std::lock_guard guard(end_mutex_);
+    all_gone_.store(true, std::memory_order_release);
+    gone_.notify_all();
+}
+
+void runtime_core::unhandled(const unhandled_failure& f) noexcept {
+    unhandled_.fetch_add(1, std::memory_order_relaxed);
+    if (options_.on_unhandled) {
+        options_.on_unhandled(f);
+        return;
+    }
+    if (!f.exception) return;
+    std::string what = "an exception";
+    try {
+        std::rethrow_exception(f.exception);
+    } catch (const std::exception& e) {
+        what = e.what();
+    } catch (...) {
+    }
+    std::fprintf(stderr, "rt: task %llu '%.*s', spawned at %s:%u, failed and nobody awaits it: %s\n",
+                 static_cast<unsigned long long>(f.task_id), static_cast<int>(f.task_name.size()),
+                 f.task_name.data(), f.spawned_at.file_name(),
+                 static_cast<unsigned>(f.spawned_at.line()), what.c_str());
+}
+
+std::uint64_t runtime_core::alive() noexcept {
+    std::uint64_t n = 0;
+    for (auto& s : shards_) {
+        std::lock_guard guard(s->lock);
+        n += s->alive;
+    }
+    return n;
+}
+
+bool runtime_core::blocking_idle() const noexcept {
+    auto d = pool_.depths();
+    return d.queued + d.running == 0;
+}
+
+runtime_counters runtime_core::counters() const {
+    runtime_counters sum;
+    for (auto& s : shards_) {
+        std::lock_guard guard(s->lock);
+        sum.spawned += s->spawned;
+        sum.alive += s->alive;
+    }
+    for (auto& w : workers_) {
+        auto c = w->counters();
+        sum.workers.push_back(c);
+        sum.total.polls += c.polls;
+        sum.total.steals += c.steals;
+        sum.total.parks += c.parks;
+        sum.total.local_wakes += c.local_wakes;
+        sum.total.remote_wakes += c.remote_wakes;
+        sum.total.forced_yields += c.forced_yields;
+        sum.operations_in_flight += w->io_reactor().in_flight();
+    }
+    sum.total.remote_wakes += remote_wakes_.load(std::memory_order_relaxed);
+    sum.unhandled = unhandled_.load(std::memory_order_relaxed);
+    auto d = pool_.depths();
+    sum.blocking_queued = d.queued;
+    sum.blocking_running = d.running;
+    return sum;
+}
+
+// --- Shutdown: the numbered steps are those of core.cppm
+
+void runtime_core::set_in_all_shards(std::atomic<bool>& flag) noexcept {
+    for (auto& s : shards_) s->lock.lock();
+    flag.store(true, std::memory_order_release);
+    for (auto& s : shards_) s->lock.unlock();
+}
+
+void runtime_core::stop_tasks() noexcept {
+    for (auto& s : shards_) {
+        // A task leaves the list before its header can go, so the list keeps all of them alive.
+        std::lock_guard guard(s->lock);
+        for (auto* task = s->first; task; task = task->next_task) task->env.request_stop();
+    }
+}
+
+bool runtime_core::end_if_gone() noexcept {
+    for (auto& s : shards_) s->lock.lock();
+    std::uint64_t n = 0;
+    for (auto& s : shards_) n += s->alive;
+    if (n == 0) ended_.store(true, std::memory_order_release);
+    for (auto& s : shards_) s->lock.unlock();
+    return n == 0;
+}
+
+shutdown_report runtime_core::shutdown(std::optional<std::chrono::nanoseconds> limit) {
+    if (current_worker() && &current_worker()->core() == this)
+        misuse("a runtime is shut down by one of its own tasks, which it would have to wait for");
+    if (std::exchange(shut_, true)) return {};
+    std::optional<steady_time> until;
+    if (limit) until = saturating_add(std::chrono::steady_clock::now(), *limit);
+    auto late = [&] { return until && std::chrono::steady_clock::now() >= *until; };
+
+    set_in_all_shards(closing_);  // 1
+    stop_tasks();                 // 2
+    bool clean = end_if_gone();   // 3
+    while (!clean && !late()) {
+        {
+            std::lock_guard guard(end_mutex_);
+            all_gone_.store(alive() == 0, std::memory_order_release);
+        }
+        if (on_caller()) {
+            run_on_caller(&all_gone_, until);
+        } else {
+            std::unique_lock guard(end_mutex_);
+            auto gone = [&] { return all_gone_.load(std::memory_order_acquire); };
+            if (until) {
+                gone_.wait_until(guard, *until, gone);
+            } else {
+                gone_.wait(guard, gone);
+            }
+        }
+        clean = end_if_gone();
+    }
+    if (!clean) set_in_all_shards(ended_);
+
+    shutdown_report report;
+    report.tasks = alive();
+    finish_workers(clean);  // 4
+    auto left = limit ? std::max(std::chrono::nanoseconds(0),
+                                 std::chrono::nanoseconds(*until - std::chrono::steady_clock::now()))
+                      : std::chrono::nanoseconds(-1);
+    report.operations = pool_.close(left);  // 5
+    for (auto& r : reactors_) {
+        report.operations += r->in_flight();
+        r->stop();
+    }
+    if (!report.clean()) {
+        // Whose frames they are is not known: with several runtimes at once this excuses too many.
+        auto now = audit();
+        audit_counts leaked;
+        leaked.frames_leaked = now.frames_alive - now.frames_leaked;
+        leaked.tasks_leaked = now.tasks_alive - now.tasks_leaked;
+        leaked.operations_leaked = static_cast<std::int64_t>(report.operations);
+        count_leaked(leaked);
+        std::fprintf(stderr, "rt: runtime '%s' was shut down at its limit: %llu tasks had not ended, %llu "
+                             "operations and blocking jobs still ran; they are leaked\n",
+                     options_.name.c_str(), static_cast<unsigned long long>(report.tasks),
+                     static_cast<unsigned long long>(report.operations));
+    }
+    return report;
+}
+
+void runtime_core::finish_workers(bool clean) noexcept {
+    exiting_.store(true, std::memory_order_seq_cst);
+    for (auto& w : workers_) w->wake();
+    for (auto& t : threads_) {
+        if (clean) {
+            t.join();
+        } else {
+            t.detach();  // it may be stuck in a task; it keeps the core alive
+        }
+    }
+    threads_.clear();
+}
+
+}  // namespace rt::detail

@@ -1,0 +1,72 @@
+// The run queue of a stealing worker: its owner pushes at one end, and everyone, the owner included, takes at the other.
+//
+// A ring of pointers between `top_` (next to take) and `bottom_` (next to push). push() publishes by a seq_cst store of
+// bottom_, which also stands before the pusher's look for sleepers (worker.cppm). take() reads the slot first and
+// then claims it by moving top_; a slot is overwritten only after top_ has moved past it, so a reader of an
+// overwritten slot fails its claim. A full ring is replaced by one of twice the size; the old one stays until the
+// end, since a thief may still read it (rings of one queue together are less than twice the last).
+// First in, first out: a server's tasks are served in the order in which they became ready.
+module;
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+module rt.sched:queue;
+import rt.task;
+
+namespace rt::detail {
+
+class run_queue {
+public:
+    run_queue() : ring_(new ring(256)) { rings_.emplace_back(ring_.load(std::memory_order_relaxed)); }
+    run_queue(const run_queue&) = delete;
+    run_queue& operator=(const run_queue&) = delete;
+
+    /// The owner only.
+    void push(work_item& item) {
+        auto b = bottom_.load(std::memory_order_relaxed);
+        auto t = top_.load(std::memory_order_acquire);
+        auto* r = ring_.load(std::memory_order_relaxed);
+        if (b - t >= r->size) r = grow(r, t, b);
+        r->at(b).store(&item, std::memory_order_relaxed);
+        bottom_.store(b + 1, std::memory_order_seq_cst);
+    }
+    /// Any thread. Null: empty, or another taker was quicker.
+    work_item* take() noexcept {
+        for (;;) {
+            auto t = top_.load(std::memory_order_acquire);
+            if (t >= bottom_.load(std::memory_order_seq_cst)) return nullptr;
+            // Acquire: pairs with the release in grow().
+            auto* item = ring_.load(std::memory_order_acquire)->at(t).load(std::memory_order_relaxed);
+            // Release: the read of the slot stands before its reuse, which follows the owner's acquire of top_.
+            if (top_.compare_exchange_strong(t, t + 1, std::memory_order_acq_rel)) return item;
+        }
+    }
+    [[nodiscard]] std::size_t size() const noexcept {
+        auto t = top_.load(std::memory_order_acquire);
+        auto b = bottom_.load(std::memory_order_seq_cst);
+        return b > t ? static_cast<std::size_t>(b - t) : 0;
+    }
+
+private:
+    struct ring {
+        explicit ring(std::uint64_t n) : size(n), slots(new std::atomic<work_item*>[n]) {}
+        std::atomic<work_item*>& at(std::uint64_t i) noexcept { return slots[i & (size - 1)]; }
+        std::uint64_t size;
+        std::unique_ptr<std::atomic<work_item*>[]> slots;
+    };
+    ring* grow(ring* old, std::uint64_t t, std::uint64_t b) {
+        auto& bigger = rings_.emplace_back(new ring(old->size * 2));
+        for (auto i = t; i < b; ++i)
+            bigger->at(i).store(old->at(i).load(std::memory_order_relaxed), std::memory_order_relaxed);
+        ring_.store(bigger.get(), std::memory_order_release);
+        return bigger.get();
+    }
+    alignas(64) std::atomic<std::uint64_t> top_{0};
+    alignas(64) std::atomic<std::uint64_t> bottom_{0};
+    std::atomic<ring*> ring_;
+    std::vector<std::unique_ptr<ring>> rings_;  // the owner's
+};
+
+}  // namespace rt::detail

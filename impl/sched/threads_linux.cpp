@@ -1,0 +1,56 @@
+module;
+#include <pthread.h>
+#include <sched.h>
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <thread>
+module rt.sched;
+import :threads;
+
+namespace rt::detail {
+
+void name_this_thread(const std::string& name) noexcept {
+    ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());  // 15 is the kernel's limit
+}
+
+namespace {
+
+/// cgroup v2: "max 100000" or "150000 100000": so much of each period (cgroups(7), cpu.max).
+double quota_of(const std::string& folder) {
+    std::ifstream file("/sys/fs/cgroup" + folder + "/cpu.max");
+    std::string most;
+    double period = 0;
+    if (!(file >> most >> period) || most == "max" || period <= 0) return 0;
+    return std::atof(most.c_str()) / period;
+}
+
+}  // namespace
+
+unsigned usable_cpus() noexcept {
+    unsigned n = std::max(1u, std::thread::hardware_concurrency());
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (::sched_getaffinity(0, sizeof set, &set) == 0) n = static_cast<unsigned>(CPU_COUNT(&set));
+    std::string line;
+    std::ifstream file("/proc/self/cgroup");
+    while (std::getline(file, line)) {
+        if (!line.starts_with("0::")) continue;
+        // A limit of any group above counts too.
+        for (auto folder = line.substr(3);; folder.erase(folder.rfind('/'))) {
+            if (auto quota = quota_of(folder); quota > 0)
+                n = std::min(n, std::max(1u, static_cast<unsigned>(std::ceil(quota))));
+            if (folder.empty() || folder == "/") break;
+        }
+    }
+    return std::max(1u, n);
+}
+
+std::string environment_value(const char* name) {
+    auto* value = std::getenv(name);
+    return value ? value : "";
+}
+
+}  // namespace rt::detail

@@ -1,0 +1,245 @@
+module;
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+module rt.sched;
+import rt.task;
+import rt.io;
+import rt.time;
+import :core;
+import :worker;
+
+namespace rt::detail {
+
+namespace {
+constinit thread_local worker* worker_here = nullptr;
+}
+[[gnu::noinline]] worker* current_worker() noexcept { return worker_here; }
+[[gnu::noinline]] void set_current_worker(worker* w) noexcept { worker_here = w; }
+
+worker::worker(runtime_core& core, unsigned index, std::shared_ptr<reactor> io, clock_source& clock,
+               std::uint64_t seed)
+    : core_(&core),
+      index_(index),
+      stealing_(core.stealing()),
+      random_(seed | 1),
+      io_(std::move(io)),
+      clock_(&clock),
+      wheel_(clock) {}
+
+unsigned worker::worker_count() const noexcept { return core_->worker_count(); }
+executor& worker::on_worker(unsigned index) noexcept { return core_->on_worker(index); }
+blocking_service* worker::blocking() noexcept { return core_->blocking(); }
+executor::adoption worker::adopt(task_state& task) noexcept { return core_->adopt(task); }
+void worker::abandon(task_state& task) noexcept { core_->abandon(task); }
+void worker::unhandled(const unhandled_failure& failure) noexcept { core_->unhandled(failure); }
+
+std::uint64_t worker::random() noexcept {  // xorshift64*
+    random_ ^= random_ >> 12;
+    random_ ^= random_ << 25;
+    random_ ^= random_ >> 27;
+    return random_ * 0x2545F4914F6CDD1DULL >> 16;
+}
+
+worker_counters worker::counters() const noexcept {
+    auto read = [](const counter& c) { return c.load(std::memory_order_relaxed); };
+    return {read(polls_), read(steals_),       read(parks_), read(local_wakes_),
+            read(remote_wakes_), read(forced_yields_)};
+}
+
+void worker::post(work_item& item) noexcept {
+    if (current_worker() == this) {
+        push_local(item);
+    } else {
+        send(item);
+    }
+}
+
+void worker::post_later(work_item& item) noexcept {
+    if (current_worker() == this) {
+        push_later(item);
+    } else {
+        send(item);
+    }
+}
+
+void worker::push_local(work_item& item) noexcept {
+    bump(local_wakes_);
+    if (!stealing_) {
+        local_.push(item);
+        return;
+    }
+    if (in_item_) {
+        // Woken by a task that runs: its data is warm here, so it runs next.
+        auto* before = lifo_.exchange(&item, std::memory_order_acq_rel);
+        if (!before) return;
+        queue_.push(*before);
+    } else {
+        queue_.push(item);
+    }
+    core_->notify_one();
+}
+
+void worker::send(work_item& item) noexcept {
+    remote_wakes_.fetch_add(1, std::memory_order_relaxed);
+    auto* seen = mail_.load(std::memory_order_relaxed);
+    do {
+        item.next = seen;
+    } while (!mail_.compare_exchange_weak(seen, &item, std::memory_order_seq_cst,
+                                          std::memory_order_relaxed));
+    if (parked_.exchange(false, std::memory_order_seq_cst)) wake();
+}
+
+bool worker::take_mail() noexcept {
+    if (mail_.load(std::memory_order_relaxed) == nullptr) return false;
+    auto* newest = mail_.exchange(nullptr, std::memory_order_acquire);
+    work_item* oldest = nullptr;
+    while (newest) {
+        auto* next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest) local_.push(*std::exchange(oldest, oldest->next));
+    return true;
+}
+
+work_item* worker::next() noexcept {
+    if (!stealing_) {
+        if (auto* item = local_.pop()) return item;
+        return take_mail() ? local_.pop() : nullptr;
+    }
+    if (++tick_ % items_per_turn == 0) {
+        if (auto* item = core_->take_injected()) return item;
+    }
+    if (lifo_.load(std::memory_order_relaxed) != nullptr) {
+        auto* item = lifo_.exchange(nullptr, std::memory_order_acq_rel);
+        if (++lifo_used_ <= lifo_in_a_row) return item;
+        queue_.push(*item);  // two that wake each other do not keep the others waiting
+    }
+    lifo_used_ = 0;
+    if (auto* item = queue_.take()) return item;
+    return core_->take_injected();
+}
+
+bool worker::turn_reactor(std::chrono::nanoseconds timeout) noexcept {
+    if (timeout.count() != 0) bump(parks_);
+    return io_->poll(timeout) != 0;
+}
+
+void worker::flush_later() noexcept {
+    while (auto* item = later_.pop()) {
+        if (stealing_) {
+            queue_.push(*item);
+        } else {
+            local_.push(*item);
+        }
+    }
+}
+
+void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> until) noexcept {
+    set_current_worker(this);
+    set_current_executor(&core_->executor_at(index_));
+    io_->attach();
+    auto over = [&] {
+        if (core_->exiting() || (done && done->load(std::memory_order_acquire))) return true;
+        return until && std::chrono::steady_clock::now() >= *until;
+    };
+    while (!over()) {
+        for (int n = 0; n < items_per_turn; ++n) {
+            auto* item = next();
+            if (!item) break;
+            if (searching_) stop_searching();
+            bump(polls_);
+            in_item_ = true;
+            item->run(*item);
+            in_item_ = false;
+            if (done && done->load(std::memory_order_relaxed)) break;
+        }
+        if (!stealing_) take_mail();
+        wheel_.advance(clock_->now());
+        if (local_.first || later_.first || lifo_.load(std::memory_order_relaxed) || queue_.size()) {
+            turn_reactor(std::chrono::nanoseconds(0));
+            flush_later();
+        } else if (!over()) {
+            idle(done, until);
+        }
+    }
+    set_current_executor(nullptr);
+    set_current_worker(nullptr);
+}
+
+void worker::idle(const std::atomic<bool>*, std::optional<steady_time> until) noexcept {
+    if (!stealing_) {
+        if (clock_->paused() && advance_paused_clock()) return;
+        parked_.store(true, std::memory_order_seq_cst);
+        if (mail_.load(std::memory_order_seq_cst) == nullptr && !core_->exiting()) park(until);
+        parked_.store(false, std::memory_order_relaxed);
+        return;
+    }
+    if (!searching_ && core_->begin_search()) searching_ = true;
+    if (searching_) {
+        if (auto* item = steal()) {
+            queue_.push(*item);
+            stop_searching();
+            return;
+        }
+    }
+    core_->enter_sleep(*this);
+    if (std::exchange(searching_, false)) (void)core_->end_search();
+    if (!core_->any_work() && !core_->exiting()) park(until);
+    if (!core_->leave_sleep(*this)) searching_ = true;  // who woke us has counted us
+}
+
+void worker::park(std::optional<steady_time> until) noexcept {
+    using std::chrono::nanoseconds;
+    auto timeout = nanoseconds(-1);
+    if (auto deadline = wheel_.next_deadline(); deadline && !clock_->paused())
+        timeout = std::max(nanoseconds(0), nanoseconds(*deadline - clock_->now()));
+    if (until) {
+        auto left = std::max(nanoseconds(0), nanoseconds(*until - std::chrono::steady_clock::now()));
+        timeout = timeout.count() < 0 ? left : std::min(timeout, left);
+    }
+    turn_reactor(timeout);
+}
+
+/// True: something became runnable.
+bool worker::advance_paused_clock() noexcept {
+    if (turn_reactor(std::chrono::nanoseconds(0)) || mail_.load(std::memory_order_acquire)) return true;
+    auto deadline = wheel_.next_deadline();
+    if (!deadline || !core_->blocking_idle()) return false;
+    clock_->advance_to(*deadline);
+    return true;
+}
+
+work_item* worker::steal() noexcept {
+    auto count = core_->worker_count();
+    auto first = static_cast<unsigned>(random() % count);
+    for (unsigned i = 0; i < count; ++i) {
+        auto& victim = core_->worker_at((first + i) % count);
+        if (&victim == this) continue;
+        auto wanted = (victim.queue_.size() + 1) / 2;
+        work_item* taken = nullptr;
+        for (; wanted > 0; --wanted) {
+            auto* item = victim.queue_.take();
+            if (!item) break;
+            bump(steals_);
+            if (taken) queue_.push(*taken);
+            taken = item;
+        }
+        if (taken) return taken;
+    }
+    return core_->take_injected();
+}
+
+void worker::stop_searching() noexcept {
+    searching_ = false;
+    if (core_->end_search() && core_->any_work()) core_->notify_one();
+}
+
+}  // namespace rt::detail

@@ -1,0 +1,127 @@
+// A worker: the one place where run queue, wheel and reactor meet. One class; the flavor is a constant of its runtime.
+//
+// The loop: at most 61 items, then timers and the reactor; when nothing is left, others' work, then the park, which is
+// the reactor's wait until the wheel's next deadline.
+// What a worker has, per core: a list that only it touches, and a mailbox for the others. Stealing: the same for
+// what must stay (nothing else uses the mailbox there), a queue that others take from, and one slot for the item that a
+// running task woke last, which runs next, at most three times in a row.
+//
+// No wake-up is lost. Per core: a sender pushes (seq_cst) and then exchanges parked_; the worker sets parked_ (seq_cst)
+// and then looks at its mailbox again. Stealing: a pusher publishes (seq_cst) and then reads `searching` and `sleeping`; a
+// worker that goes to sleep counts itself into `sleeping`, then out of `searching` (both seq_cst), and then looks at
+// every queue again. So in the total order of these operations one of the two sees the other.
+// At most half of the workers search; one that finds work and was the last searcher wakes the next.
+module;
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+module rt.sched:worker;
+import rt.task;
+import rt.io;
+import rt.time;
+import :counters;
+import :queue;
+
+namespace rt::detail {
+
+class runtime_core;
+
+struct item_list {
+    work_item* first = nullptr;
+    work_item* last = nullptr;
+    void push(work_item& item) noexcept {
+        item.next = nullptr;
+        (last ? last->next : first) = &item;
+        last = &item;
+    }
+    work_item* pop() noexcept {
+        auto* item = first;
+        if (item) {
+            first = item->next;
+            if (!first) last = nullptr;
+        }
+        return item;
+    }
+};
+
+class worker final : public executor {
+public:
+    worker(runtime_core& core, unsigned index, std::shared_ptr<reactor> io, clock_source& clock,
+           std::uint64_t seed);
+
+    /// Runs until asked to end. done, for current_thread: ends when it is set.
+    void drive(const std::atomic<bool>* done, std::optional<steady_time> until) noexcept;
+
+    void post(work_item& item) noexcept override;
+    void post_later(work_item& item) noexcept override;
+    [[nodiscard]] unsigned worker_count() const noexcept override;
+    executor& on_worker(unsigned index) noexcept override;
+    timer_service* timers() noexcept override { return &wheel_; }
+    io_service* io() noexcept override { return io_.get(); }
+    blocking_service* blocking() noexcept override;
+    std::uint64_t random() noexcept override;
+    adoption adopt(task_state& task) noexcept override;
+    void abandon(task_state& task) noexcept override;
+    void unhandled(const unhandled_failure& failure) noexcept override;
+    void count_forced_yield() noexcept override { bump(forced_yields_); }
+
+    /// Called on this worker's thread.
+    void push_local(work_item& item) noexcept;
+    void push_later(work_item& item) noexcept { later_.push(item); }
+    void send(work_item& item) noexcept;  // from other threads
+    void wake() noexcept { io_->wake(); }
+    [[nodiscard]] unsigned index() const noexcept { return index_; }
+    [[nodiscard]] runtime_core& core() const noexcept { return *core_; }
+    [[nodiscard]] worker_counters counters() const noexcept;
+    [[nodiscard]] reactor& io_reactor() noexcept { return *io_; }
+    [[nodiscard]] bool has_stealable() const noexcept { return queue_.size() != 0; }
+    void count_remote_wake() noexcept { remote_wakes_.fetch_add(1, std::memory_order_relaxed); }
+
+private:
+    friend class runtime_core;
+    static constexpr int items_per_turn = 61;
+    static constexpr int lifo_in_a_row = 3;
+
+    using counter = std::atomic<std::uint64_t>;
+    static void bump(counter& c) noexcept {  // one writer
+        c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+    work_item* next() noexcept;
+    work_item* steal() noexcept;
+    bool take_mail() noexcept;
+    bool turn_reactor(std::chrono::nanoseconds timeout) noexcept;
+    void flush_later() noexcept;
+    void idle(const std::atomic<bool>* done, std::optional<steady_time> until) noexcept;
+    void park(std::optional<steady_time> until) noexcept;
+    bool advance_paused_clock() noexcept;
+    void stop_searching() noexcept;
+
+    runtime_core* core_;
+    unsigned index_;
+    bool stealing_;
+    bool in_item_ = false;
+    bool searching_ = false;
+    int lifo_used_ = 0;
+    unsigned tick_ = 0;
+    std::uint64_t random_;
+    std::shared_ptr<reactor> io_;
+    clock_source* clock_;
+    timer_wheel wheel_;
+    item_list local_;
+    item_list later_;
+    run_queue queue_;
+    std::atomic<work_item*> lifo_{nullptr};
+    alignas(64) std::atomic<work_item*> mail_{nullptr};
+    std::atomic<bool> parked_{false};
+    counter polls_{0}, steals_{0}, parks_{0}, local_wakes_{0}, forced_yields_{0}, remote_wakes_{0};
+};
+
+/// The worker whose thread this is; null elsewhere.
+worker* current_worker() noexcept;
+void set_current_worker(worker* w) noexcept;
+
+}  // namespace rt::detail

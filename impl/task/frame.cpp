@@ -1,0 +1,219 @@
+// The lists of one thread are touched by that thread only; the depot and the register of threads by
+// whoever holds their lock. Counters are atomics written by one thread and summed by audit().
+module;
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <new>
+#include <utility>
+module rt.task;
+
+namespace rt::detail {
+namespace {
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RT_FRAMES_FROM_MALLOC 1  // the sanitizer then sees a frame that is used after its end
+#endif
+#endif
+#ifndef RT_FRAMES_FROM_MALLOC
+#define RT_FRAMES_FROM_MALLOC 0
+#endif
+
+constexpr std::size_t grain = 64;
+constexpr std::size_t largest = 8192;
+constexpr std::size_t classes = largest / grain;
+constexpr std::size_t bytes_per_list = 256 * 1024;
+
+struct free_block {
+    free_block* next;
+};
+struct list {
+    free_block* first = nullptr;
+    std::uint32_t length = 0;
+};
+
+constexpr std::uint32_t limit_of(std::size_t index) {
+    auto n = bytes_per_list / ((index + 1) * grain);
+    return static_cast<std::uint32_t>(n < 32 ? 32 : n);
+}
+
+struct depot {
+    std::mutex mutex;
+    std::array<list, classes> lists;
+};
+depot& shared() {
+    static auto* instance = new depot;  // outlives every thread
+    return *instance;
+}
+
+struct local {
+    std::array<list, classes> lists;
+    std::atomic<std::int64_t> alive[2]{};  // frames, tasks
+    std::atomic<std::int64_t> operations{0};
+    local* next = nullptr;
+    local* prev = nullptr;
+};
+
+struct register_of_threads {
+    std::mutex mutex;
+    local* first = nullptr;
+    std::atomic<std::int64_t> alive[2]{};  // of threads that have ended
+    std::atomic<std::int64_t> operations{0};
+    audit_counts leaked;
+};
+register_of_threads& threads() {
+    static auto* instance = new register_of_threads;
+    return *instance;
+}
+
+constinit thread_local local* mine = nullptr;
+constinit thread_local bool gone = false;
+
+void move_half(list& from, list& to) noexcept {
+    for (auto n = from.length / 2; n > 0; --n) {
+        auto* block = from.first;
+        from.first = block->next;
+        --from.length;
+        block->next = to.first;
+        to.first = block;
+        ++to.length;
+    }
+}
+
+struct at_thread_end {
+    ~at_thread_end() {
+        auto& all = threads();
+        {
+            std::lock_guard guard(all.mutex);
+            for (int i = 0; i < 2; ++i) all.alive[i] += mine->alive[i].load(std::memory_order_relaxed);
+            all.operations += mine->operations.load(std::memory_order_relaxed);
+            if (mine->prev) mine->prev->next = mine->next;
+            if (mine->next) mine->next->prev = mine->prev;
+            if (all.first == mine) all.first = mine->next;
+        }
+        for (auto& l : mine->lists) {
+            while (l.first) ::operator delete(std::exchange(l.first, l.first->next));
+        }
+        delete mine;
+        mine = nullptr;
+        gone = true;
+    }
+};
+
+[[gnu::noinline]] local* enrol() {
+    if (gone) return nullptr;
+    static thread_local at_thread_end end;
+    (void)end;
+    auto* l = new local;
+    auto& all = threads();
+    std::lock_guard guard(all.mutex);
+    l->next = all.first;
+    if (l->next) l->next->prev = l;
+    all.first = l;
+    mine = l;
+    return l;
+}
+
+inline local* self() {
+    if (mine) [[likely]] return mine;
+    return enrol();
+}
+
+void add(std::atomic<std::int64_t>& counter, std::int64_t change) noexcept {
+    counter.store(counter.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
+}
+
+void count(local* l, counted_as what, std::int64_t change) noexcept {
+    auto index = static_cast<int>(what);
+    if (l) {
+        add(l->alive[index], change);
+    } else {
+        threads().alive[index] += change;
+    }
+}
+
+}  // namespace
+
+void* frame_allocate(std::size_t size, counted_as what) {
+    auto* l = self();
+    count(l, what, 1);
+    auto index = (size - 1) / grain;
+    if (RT_FRAMES_FROM_MALLOC || index >= classes || l == nullptr) return ::operator new(size);
+    auto& mine_of_class = l->lists[index];
+    if (mine_of_class.first == nullptr) [[unlikely]] {
+        auto& d = shared();
+        std::lock_guard guard(d.mutex);
+        move_half(d.lists[index], mine_of_class);
+    }
+    if (auto* block = mine_of_class.first) [[likely]] {
+        mine_of_class.first = block->next;
+        --mine_of_class.length;
+        return block;
+    }
+    return ::operator new((index + 1) * grain);
+}
+
+void frame_release(void* memory, std::size_t size, counted_as what) noexcept {
+    auto* l = self();
+    count(l, what, -1);
+    auto index = (size - 1) / grain;
+    if (RT_FRAMES_FROM_MALLOC || index >= classes || l == nullptr) {
+        ::operator delete(memory);
+        return;
+    }
+    auto& mine_of_class = l->lists[index];
+    auto* block = ::new (memory) free_block{mine_of_class.first};
+    mine_of_class.first = block;
+    if (++mine_of_class.length > limit_of(index)) [[unlikely]] {
+        auto& d = shared();
+        std::lock_guard guard(d.mutex);
+        if (d.lists[index].length < 4 * limit_of(index)) {
+            move_half(mine_of_class, d.lists[index]);
+        } else {
+            list surplus;
+            move_half(mine_of_class, surplus);
+            while (surplus.first)
+                ::operator delete(std::exchange(surplus.first, surplus.first->next));
+        }
+    }
+}
+
+void count_operations(std::int64_t change) noexcept {
+    if (auto* l = self()) {
+        add(l->operations, change);
+    } else {
+        threads().operations += change;
+    }
+}
+
+void count_leaked(const audit_counts& leaked) noexcept {
+    auto& all = threads();
+    std::lock_guard guard(all.mutex);
+    all.leaked.frames_leaked += leaked.frames_leaked;
+    all.leaked.tasks_leaked += leaked.tasks_leaked;
+    all.leaked.operations_leaked += leaked.operations_leaked;
+}
+
+}  // namespace rt::detail
+
+namespace rt {
+
+audit_counts audit() noexcept {
+    auto& all = detail::threads();
+    std::lock_guard guard(all.mutex);
+    auto sum = all.leaked;
+    sum.frames_alive = all.alive[0];
+    sum.tasks_alive = all.alive[1];
+    sum.operations_in_flight = all.operations;
+    for (auto* l = all.first; l; l = l->next) {
+        sum.frames_alive += l->alive[0].load(std::memory_order_relaxed);
+        sum.tasks_alive += l->alive[1].load(std::memory_order_relaxed);
+        sum.operations_in_flight += l->operations.load(std::memory_order_relaxed);
+    }
+    return sum;
+}
+
+}  // namespace rt

@@ -1,0 +1,164 @@
+// The protocol is stated in modules/task/operation.cppm; the names of the bits are those of its list.
+module;
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <source_location>
+#include <string_view>
+#include <thread>
+#include <utility>
+module rt.task;
+
+namespace rt {
+
+namespace {
+constinit thread_local executor* executor_here = nullptr;
+constinit thread_local detail::task_identity* identity_here = nullptr;
+}  // namespace
+
+[[gnu::noinline]] executor* current_executor() noexcept { return executor_here; }
+
+std::coroutine_handle<> environment::arm(detail::wait_op& op) noexcept {
+    waiting_ = &op;
+    auto seen = state_.load(std::memory_order_relaxed);
+    for (;;) {
+        if (seen & done) {  // its completion came first, and left the rest to us
+            // Acquire: pairs with the release in complete(); the result is in place.
+            state_.fetch_and(~done, std::memory_order_acquire);
+            return op.wake();
+        }
+        auto next = seen | armed | ((seen & stop) ? cancelling : 0);
+        if (state_.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed)) {
+            if (!(next & cancelling)) return std::noop_coroutine();
+            return finish_cancel(op, op.withdraw()) ? op.wake() : std::noop_coroutine();
+        }
+    }
+}
+
+void environment::complete(detail::wait_op& op) noexcept {
+    auto seen = state_.load(std::memory_order_relaxed);
+    for (;;) {
+        bool ours = (seen & armed) && !(seen & cancelling);
+        auto next = ours ? seen & ~armed : seen | done;
+        if (state_.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed)) {
+            if (ours) exec_->post(op);
+            return;
+        }
+    }
+}
+
+bool environment::request_stop() noexcept {
+    auto seen = state_.load(std::memory_order_relaxed);
+    for (;;) {
+        if (seen & stop) return false;
+        bool cancel = (seen & armed) != 0;
+        auto next = seen | stop | (cancel ? cancelling : 0);
+        if (state_.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed)) {
+            if (cancel) {
+                auto& op = *waiting_;
+                if (finish_cancel(op, op.withdraw())) exec_->post(op);
+            }
+            return true;
+        }
+    }
+}
+
+/// Leaves the canceller's section. True: the caller resumes or posts the operation; false: it is no longer ours.
+bool environment::finish_cancel(detail::wait_op& op, bool withdrawn) noexcept {
+    if (withdrawn) {
+        op.withdrawn_ = true;
+        state_.fetch_and(~(armed | cancelling), std::memory_order_acq_rel);
+        return true;
+    }
+    auto seen = state_.load(std::memory_order_relaxed);
+    for (;;) {
+        auto next = (seen & done) ? seen & ~(armed | cancelling | done) : seen & ~cancelling;
+        if (state_.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed))
+            return (seen & done) != 0;
+    }
+}
+
+namespace detail {
+
+void set_current_executor(executor* current) noexcept { executor_here = current; }
+
+void spin_lock::lock_slowly() noexcept {
+    for (int spins = 0; held_.exchange(true, std::memory_order_acquire); ++spins) {
+        while (held_.load(std::memory_order_relaxed)) {
+            if (++spins > 100) std::this_thread::yield();
+        }
+    }
+}
+
+std::coroutine_handle<> settle(child_link& first) noexcept {
+    for (auto* link = &first;;) {
+        std::exchange(link->frame, {}).destroy();
+        if (!link->hook) return link->continuation;
+        auto step = link->hook(*link, child_link::ending::finished);
+        if (!step.link) return step.resume;
+        link = step.link;
+    }
+}
+
+std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
+    auto& task = innermost.env->identity();
+    task.unwinding = true;
+    for (auto* frame = &innermost;;) {
+        auto& link = *frame->owner;
+        auto* parent = link.parent;
+        std::exchange(link.frame, {}).destroy();
+        if (!parent) {
+            task.unwinding = false;  // before the hook: it may free the task
+            auto step = link.hook(link, child_link::ending::stopped);
+            return step.link ? settle(*step.link) : step.resume;
+        }
+        frame = parent;
+    }
+}
+
+void wait_op::run_posted(work_item& item) noexcept {
+    auto& op = static_cast<wait_op&>(item);
+    run_turn(*op.env_, [](void* op) noexcept { return static_cast<wait_op*>(op)->wake(); }, &op);
+}
+
+[[gnu::noinline]] void run_turn(environment& env, std::coroutine_handle<> (*start)(void*) noexcept,
+                                void* argument) noexcept {
+    auto& task = env.identity();
+    task.budget = operations_per_turn;
+    identity_here = &task;
+    start(argument).resume();
+    identity_here = nullptr;
+}
+
+[[gnu::noinline]] task_identity* current_identity() noexcept { return identity_here; }
+[[gnu::noinline]] task_identity* exchange_identity(task_identity* identity) noexcept {
+    return std::exchange(identity_here, identity);
+}
+
+}  // namespace detail
+
+namespace this_task {
+
+std::uint64_t id() noexcept {
+    auto* task = detail::current_identity();
+    return task ? task->id : 0;
+}
+std::string_view name() noexcept {
+    auto* task = detail::current_identity();
+    return task ? std::string_view(task->name) : std::string_view();
+}
+std::source_location spawned_at() noexcept {
+    auto* task = detail::current_identity();
+    return task ? task->spawned_at : std::source_location();
+}
+bool unwinding() noexcept {
+    auto* task = detail::current_identity();
+    return task && task->unwinding;
+}
+
+}  // namespace this_task
+}  // namespace rt

@@ -1,0 +1,139 @@
+module;
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <mutex>
+#include <source_location>
+#include <stdexcept>
+#include <string>
+#include <utility>
+module rt.task;
+
+namespace rt {
+
+stopped_error::stopped_error() : std::runtime_error("the task was stopped") {}
+
+task_state::task_state(executor& exec, std::string name, std::source_location where,
+                       detail::group_state* group)
+    : env(exec, identity), group_(group) {
+    identity.id = detail::next_task_id();
+    identity.name = std::move(name);
+    identity.spawned_at = where;
+    run = &run_first;
+}
+
+void task_state::start() noexcept {
+    auto adoption = env.exec().adopt(*this);
+    if (adoption != executor::adoption::adopted) env.request_stop();
+    if (adoption == executor::adoption::ended) {
+        run_first(*this);
+    } else {
+        env.exec().post(*this);
+    }
+}
+
+void task_state::run_first(work_item& item) noexcept {
+    auto& task = static_cast<task_state&>(item);
+    detail::run_turn(
+        task.env,
+        [](void* argument) noexcept -> std::coroutine_handle<> {
+            auto& task = *static_cast<task_state*>(argument);
+            auto& link = task.link();
+            if (!task.env.stop_requested()) return link.frame;
+            std::exchange(link.frame, {}).destroy();
+            return link.hook(link, detail::child_link::ending::stopped).resume;
+        },
+        &task);
+}
+
+void task_state::on_end(bool stopped) noexcept {
+    stopped_ = stopped;
+    auto& exec = env.exec();
+    exec.abandon(*this);
+    // One reference left: nobody holds a handle, so nobody else would learn of a failure.
+    bool unseen = references_.load(std::memory_order_acquire) == 1;
+    if (group_) {
+        group_->task_ended(*this);
+    } else if (unseen && !stopped) {
+        if (auto f = failure(); f.exception || f.error) {
+            consumed_ = true;
+            exec.unhandled(f);
+        }
+    }
+    detail::arm* joiner = nullptr;
+    {
+        std::lock_guard guard(lock_);
+        // Release: pairs with the acquire in ended(); the outcome is in place.
+        ended_.store(true, std::memory_order_release);
+        joiner = std::exchange(joiner_, nullptr);
+        if (joiner && !joiner->claim()) joiner = nullptr;
+    }
+    if (joiner) joiner->complete();
+    release();
+}
+
+void task_state::release() noexcept {
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+}
+
+bool task_state::enlist(detail::arm& joiner) noexcept {
+    std::lock_guard guard(lock_);
+    if (ended()) return true;
+    if (joiner_) misuse("two joins of one task at once", identity.spawned_at);
+    joiner_ = &joiner;
+    return false;
+}
+
+bool task_state::delist(detail::arm& joiner) noexcept {
+    std::lock_guard guard(lock_);
+    if (joiner_ != &joiner) return false;
+    joiner_ = nullptr;
+    return true;
+}
+
+void task_state::dropped() noexcept {
+    if (!ended() || consumed_ || stopped_) return;
+    auto f = failure();
+    if (!f.exception && !f.error) return;
+    consumed_ = true;
+    if (auto* exec = current_executor()) {
+        exec->unhandled(f);
+    } else if (f.exception) {
+        std::fprintf(stderr, "rt: the failure of task %llu, spawned at %s:%u, was dropped unread\n",
+                     static_cast<unsigned long long>(f.task_id), f.spawned_at.file_name(),
+                     static_cast<unsigned>(f.spawned_at.line()));
+    }
+}
+
+namespace detail {
+
+std::uint64_t next_task_id() noexcept {
+    // A thread takes blocks of ids, so that spawning on many threads does not share a cache line.
+    constexpr std::uint64_t block = 1024;
+    static constinit std::atomic<std::uint64_t> blocks{0};
+    static constinit thread_local std::uint64_t next = 0;
+    if (next % block == 0) next = blocks.fetch_add(1, std::memory_order_relaxed) * block + 1;
+    auto id = next;
+    next = next % block == block - 1 ? 0 : next + 1;
+    return id;
+}
+
+executor& executor_to_spawn_on(std::source_location where) noexcept {
+    auto* exec = current_executor();
+    if (!exec) misuse("rt::spawn is called outside a runtime: use runtime.handle().spawn()", where);
+    return *exec;
+}
+
+executor& executor_of_worker(unsigned worker, std::source_location where) {
+    auto& exec = executor_to_spawn_on(where);
+    if (worker >= exec.worker_count())
+        throw std::out_of_range("rt::spawn_on(" + std::to_string(worker) +
+                                "): this runtime has workers 0 to " +
+                                std::to_string(exec.worker_count() - 1));
+    return exec.on_worker(worker);
+}
+
+}  // namespace detail
+}  // namespace rt

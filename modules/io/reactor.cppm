@@ -1,0 +1,189 @@
+// The one face of all reactors: completion-shaped requests, plus readiness for the arms of a select.
+//
+// A request lives in its awaiter and lends the kernel a buffer; it completes exactly once, after the kernel has let go.
+// epoll imitates io_uring: it makes the call itself when the descriptor is ready, and completes with the result.
+// As an arm of a select a request waits for readiness only and makes one non-blocking call when it may
+// claim, so that a loser has taken nothing from the kernel.
+module;
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+export module rt.io:reactor;
+import rt.task;
+
+export namespace rt {
+
+enum class reactor_kind : std::uint8_t { automatic, io_uring, epoll };
+
+[[nodiscard]] std::string_view to_string(reactor_kind kind) noexcept;
+
+/// A file descriptor.
+using native_handle = std::intptr_t;
+
+namespace detail {
+
+class io_object;
+class reactor;
+
+enum class io_kind : std::uint8_t {
+    receive,            // data, size, flags
+    send,
+    receive_vectored,   // data: an io_vector, size: how many of its slices
+    send_vectored,
+    accept,             // data: a buffer for the address, size: its room and then its length; result: descriptor
+    connect,            // data, size: the address
+    read,               // for pipes and the like
+    write,
+    readable,           // readiness alone; result 0
+    writable,
+};
+[[nodiscard]] constexpr bool takes_input(io_kind kind) noexcept {
+    return kind == io_kind::receive || kind == io_kind::receive_vectored ||
+           kind == io_kind::accept || kind == io_kind::read || kind == io_kind::readable;
+}
+
+struct io_slice {
+    void* data;
+    std::size_t size;
+};
+
+/// Several buffers of one call. More than 16 make a short read or write, as the kernel's own limit would.
+struct io_vector {
+    static constexpr std::size_t most = 16;
+    alignas(8) std::byte header[64];  // the system's message header
+    io_slice slices[most];
+};
+
+/// What a kernel is asked.
+struct io_request {
+    io_object* object = nullptr;
+    void* data = nullptr;
+    std::size_t size = 0;
+    std::int64_t result = 0;  // >= 0, or -errno
+    int flags = 0;
+    io_kind kind = io_kind::readable;
+    bool began = false;            // connect: the kernel is at it
+    bool cancel_asked = false;     // epoll: a canceller came while the call was being made
+    bool cancel_consumed = false;  // io_uring: its cancel has left the queue; the ring's thread only
+    std::atomic<std::uint8_t> cancel_state{0};
+    arm* who = nullptr;            // whom to complete
+    reactor* home = nullptr;       // who holds it
+    io_request* next_cancel = nullptr;
+
+    io_request() = default;
+    io_request(io_object* object, io_kind kind, void* data, std::size_t size, int flags = 0) noexcept
+        : object(object), data(data), size(size), flags(flags), kind(kind) {}
+    io_request(io_request&& other) noexcept  // before it is awaited
+        : object(other.object), data(other.data), size(other.size), flags(other.flags), kind(other.kind) {}
+};
+
+class reactor : public io_service, public std::enable_shared_from_this<reactor> {
+public:
+    reactor() = default;
+    reactor(const reactor&) = delete;
+    reactor& operator=(const reactor&) = delete;
+    virtual ~reactor();
+
+    [[nodiscard]] virtual reactor_kind kind() const noexcept = 0;
+    /// The calling thread drives it from now on.
+    virtual void attach() noexcept {}
+    /// Completes what is complete, waiting for it no longer than that (negative: without limit). Returns how many.
+    virtual std::size_t poll(std::chrono::nanoseconds timeout) noexcept = 0;
+    /// Ends a poll() that waits, or the next one. Any thread.
+    virtual void wake() noexcept = 0;
+
+    /// Makes the call now if it need not wait; true: the result is in place.
+    virtual bool try_now(io_request& request, bool selected) noexcept = 0;
+    /// Begins to wait. selecting: the arm to be woken to try; else the request completes by itself.
+    virtual bool enlist(io_request& request, arm* selecting) noexcept = 0;
+    /// True: nobody will complete it. False: its completion has come or will come, after a cancel if need be.
+    virtual bool delist(io_request& request, arm* selecting) noexcept = 0;
+    /// Ends what is in flight on the object with -ECANCELED, and what comes after.
+    virtual void close(io_object& object) noexcept = 0;
+    /// Nobody refers to the object any more: frees it as soon as that is safe.
+    virtual void retire(io_object& object) noexcept = 0;
+    /// Its runtime has ended: operations on objects that are registered here fail.
+    virtual void stop() noexcept { stopped_.store(true, std::memory_order_release); }
+    [[nodiscard]] bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
+
+    [[nodiscard]] std::uint64_t in_flight() const noexcept {
+        return in_flight_.load(std::memory_order_relaxed);
+    }
+
+protected:
+    void count_in_flight(int change) noexcept {
+        in_flight_.fetch_add(static_cast<std::uint64_t>(static_cast<std::int64_t>(change)),
+                             std::memory_order_relaxed);
+        count_operations(change);
+    }
+
+private:
+    std::atomic<std::uint64_t> in_flight_{0};
+    std::atomic<bool> stopped_{false};
+};
+
+/// The reactor of the calling task's worker; misuse where there is none.
+reactor& reactor_of(wait_op& op, const char* what, std::source_location where) noexcept;
+/// True if the object was closed by this side: then the result is set.
+bool closed_already(io_request& request) noexcept;
+[[nodiscard]] std::error_code error_of(const io_request& request) noexcept;
+
+/// The base of every operation on a descriptor. Derived gives await_resume(), what() and where().
+template <class Derived>
+class io_op : public leaf_op<Derived>, public io_request {
+public:
+    using lossless = void;
+    io_op(io_object* object, io_kind kind, void* data, std::size_t size, int flags = 0) noexcept
+        : io_request(object, kind, data, size, flags) {}
+    io_op(io_op&& other) noexcept : leaf_op<Derived>(std::move(other)), io_request(std::move(other)) {}
+
+    bool try_now() noexcept {
+        if (closed_already(*this)) return true;
+        return here().try_now(*this, this->selected());
+    }
+    bool enlist() noexcept {
+        who = this;
+        return here().enlist(*this, this->selected() ? this : nullptr);
+    }
+    bool delist() noexcept {
+        return home != nullptr && home->delist(*this, this->selected() ? this : nullptr);
+    }
+    std::coroutine_handle<> wake() noexcept override {
+        if (result == -ECANCELED && this->env_->stop_requested()) return unwind(*this->frame_);
+        return leaf_op<Derived>::wake();
+    }
+    [[nodiscard]] std::error_code failure() const noexcept { return error_of(*this); }
+
+protected:
+    ~io_op() = default;
+
+private:
+    reactor& here() noexcept {
+        auto& self = static_cast<Derived&>(*this);
+        return reactor_of(self, self.what(), self.where());
+    }
+};
+
+/// Why a reactor was not to be had.
+struct reactor_refusal {
+    std::error_code error;
+    std::string reason;  // names the likely cause, and what to change
+};
+struct made_reactor {
+    std::shared_ptr<reactor> made;
+    reactor_refusal refusal;  // of io_uring, when automatic fell back to epoll
+};
+/// single_issuer: only the thread that attaches will ever use it, so io_uring may leave its work to that thread.
+made_reactor make_reactor(reactor_kind kind, bool single_issuer);
+
+}  // namespace detail
+}  // namespace rt

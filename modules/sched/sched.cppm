@@ -1,0 +1,4 @@
+// Contents of rt.sched.
+export module rt.sched;
+export import :counters;
+export import :runtime;

@@ -1,0 +1,325 @@
+// task<T>: a lazy coroutine, awaited once, as an rvalue.
+//
+// A promise is two words: who owns the frame, and the scope that it runs in. The result is written
+// straight into the owner (the awaiter in the parent's frame, or the task's header), so that a frame is
+// destroyed the moment it ends, before anyone sees its result.
+module;
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <variant>
+export module rt.task:coroutine;
+import :frame;
+import :leaf;
+import :misuse;
+import :operation;
+import :result;
+
+export namespace rt {
+
+template <class T = void>
+class task;
+template <class T = void>
+using io_task = task<result<T>>;
+
+template <class T>
+inline constexpr bool is_task = false;
+template <class T>
+inline constexpr bool is_task<task<T>> = true;
+
+namespace detail {
+
+template <class T>
+struct stored {
+    using type = T;
+};
+template <class T>
+struct stored<T&> {
+    using type = std::reference_wrapper<T>;
+};
+template <>
+struct stored<void> {
+    using type = std::monostate;
+};
+
+/// A link with room for what the frame ends with.
+template <class T>
+struct typed_link : child_link {
+    using value_type = typename stored<T>::type;
+    struct nothing {};
+    std::variant<nothing, value_type, std::exception_ptr> outcome;
+
+    [[nodiscard]] bool has_value() const noexcept { return outcome.index() == 1; }
+    /// The value, or the exception again.
+    T take() {
+        if (auto* failed = std::get_if<2>(&outcome)) std::rethrow_exception(std::move(*failed));
+        if constexpr (std::is_void_v<T>) {
+            return;
+        } else if constexpr (std::is_reference_v<T>) {
+            return std::get_if<1>(&outcome)->get();
+        } else {
+            return std::move(*std::get_if<1>(&outcome));
+        }
+    }
+    /// The error value that it ended with, if T is a result and it did.
+    [[nodiscard]] std::error_code error() const noexcept {
+        if constexpr (is_result<T>) {
+            if (auto* value = std::get_if<1>(&outcome)) return value->error();
+        }
+        return {};
+    }
+};
+
+template <class T>
+struct task_promise;
+template <class T>
+class task_awaiter;
+template <class T>
+class or_return_awaiter;
+template <class T>
+class or_throw_awaiter;
+
+template <class T>
+struct or_return_task {
+    task<result<T>> inner;
+};
+template <class T>
+struct or_throw_task {
+    task<result<T>> inner;
+};
+
+/// What co_await means in every coroutine of rt: operations learn their scope, tasks are entered.
+template <class Promise>
+struct awaits : promise_base {
+    template <class A>
+    decltype(auto) await_transform(A&& awaited) {
+        using type = std::remove_cvref_t<A>;
+        if constexpr (std::is_base_of_v<wait_op, type>) {
+            static_assert(!std::is_lvalue_reference_v<A>,
+                          "an operation is awaited once, where it is made: co_await stream.read(buffer)");
+            awaited.bind(env);
+            if constexpr (requires { typename type::ends_coroutine; }) {
+                static_assert(requires { Promise::fail; },
+                              "or_return() ends a coroutine that returns a result: make it rt::io_task<T> "
+                              "or rt::task<rt::result<T>>, or use or_throw()");
+                awaited.set_failure(&Promise::fail);
+            }
+            return std::forward<A>(awaited);
+        } else if constexpr (requires { std::forward<A>(awaited).enter(*this); }) {
+            static_assert(!std::is_lvalue_reference_v<A>,
+                          "a task is awaited once: co_await std::move(task), or co_await f()");
+            return std::forward<A>(awaited).enter(*this);
+        } else if constexpr (requires { std::forward<A>(awaited).as_operation(); }) {
+            auto op = std::forward<A>(awaited).as_operation();
+            op.bind(env);
+            return op;
+        } else {
+            return std::forward<A>(awaited);  // a foreign awaitable: it resumes where it resumes
+        }
+    }
+    template <class T>
+    auto await_transform(or_return_task<T>&& awaited) {
+        static_assert(requires { Promise::fail; },
+                      "or_return() ends a coroutine that returns a result: make it rt::io_task<T> or "
+                      "rt::task<rt::result<T>>, or use or_throw()");
+        return or_return_awaiter<T>(std::move(awaited.inner), &Promise::fail);
+    }
+    template <class T>
+    auto await_transform(or_throw_task<T>&& awaited) {
+        return or_throw_awaiter<T>(std::move(awaited.inner));
+    }
+
+    static void* operator new(std::size_t size) { return frame_allocate(size); }
+    static void operator delete(void* frame, std::size_t size) noexcept { frame_release(frame, size); }
+};
+
+struct final_awaiter {
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) const noexcept {
+        auto& link = *h.promise().owner;
+        if (!link.frame) [[unlikely]] threw_while_unwinding(h.promise().env);
+        return settle(link);
+    }
+    void await_resume() const noexcept {}
+};
+
+template <class T, class Promise>
+struct returns : awaits<Promise> {
+    typed_link<T>& link() noexcept { return static_cast<typed_link<T>&>(*this->owner); }
+    template <class U = T>
+        requires std::is_constructible_v<typename stored<T>::type, U>
+    void return_value(U&& value) {
+        link().outcome.template emplace<1>(std::forward<U>(value));
+    }
+};
+template <class Promise>
+struct returns<void, Promise> : awaits<Promise> {
+    typed_link<void>& link() noexcept { return static_cast<typed_link<void>&>(*this->owner); }
+    void return_void() noexcept { link().outcome.template emplace<1>(); }
+};
+template <class T, class Promise>
+struct returns<result<T>, Promise> : awaits<Promise> {
+    typed_link<result<T>>& link() noexcept {
+        return static_cast<typed_link<result<T>>&>(*this->owner);
+    }
+    template <class U = result<T>>
+        requires std::is_constructible_v<result<T>, U>
+    void return_value(U&& value) {
+        link().outcome.template emplace<1>(std::forward<U>(value));
+    }
+    static void fail(promise_base& frame, std::error_code error) {
+        static_cast<typed_link<result<T>>&>(*frame.owner).outcome.template emplace<1>(error);
+    }
+};
+
+template <class T>
+struct task_promise : returns<T, task_promise<T>> {
+    task<T> get_return_object() noexcept;
+    std::suspend_always initial_suspend() const noexcept { return {}; }
+    // It must always suspend: a frame inside its caller's is not freed by running off its end.
+    final_awaiter final_suspend() const noexcept { return {}; }
+    void unhandled_exception() noexcept {
+        if (!this->owner->frame) threw_while_unwinding(this->env);
+        this->link().outcome.template emplace<2>(std::current_exception());
+    }
+};
+
+}  // namespace detail
+
+/// A coroutine that has not started. Awaited, it runs on the awaiter's scope; spawned, on its own.
+/// Destroying one that has not started destroys its arguments, and runs nothing.
+template <class T>
+class [[nodiscard, clang::coro_await_elidable]] task {
+public:
+    using promise_type = detail::task_promise<T>;
+    using value_type = T;
+
+    task(task&& other) noexcept : frame_(std::exchange(other.frame_, {})) {}
+    task& operator=(task&& other) noexcept {
+        std::swap(frame_, other.frame_);
+        return *this;
+    }
+    ~task() {
+        if (frame_) frame_.destroy();
+    }
+
+    /// The value, or the error ends the enclosing coroutine with it; no exception.
+    auto or_return() &&
+        requires is_result<T>
+    {
+        return detail::or_return_task<typename T::value_type>{std::move(*this)};
+    }
+    /// The value, or std::system_error.
+    auto or_throw() &&
+        requires is_result<T>
+    {
+        return detail::or_throw_task<typename T::value_type>{std::move(*this)};
+    }
+
+    /// For await_transform.
+    auto enter(detail::promise_base&) && noexcept {
+        return detail::task_awaiter<T>(std::move(*this));
+    }
+    /// Gives the frame away to a link that will own it.
+    std::coroutine_handle<promise_type> release() noexcept { return std::exchange(frame_, {}); }
+
+private:
+    friend promise_type;
+    explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+    std::coroutine_handle<promise_type> frame_;
+};
+
+namespace detail {
+
+template <class T>
+inline task<T> task_promise<T>::get_return_object() noexcept {
+    return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
+}
+
+/// Owns the frame of an awaited task, in the frame of who awaits it.
+template <class T>
+class task_awaiter : public typed_link<T> {
+public:
+    explicit task_awaiter(task<T>&& awaited) noexcept : promise_(nullptr) {
+        auto frame = awaited.release();
+        if (!frame) misuse("a task that was moved from, or awaited before, is awaited");
+        promise_ = &frame.promise();
+        this->frame = frame;
+    }
+    task_awaiter(const task_awaiter&) = delete;
+    task_awaiter& operator=(const task_awaiter&) = delete;
+    ~task_awaiter() {
+        if (this->frame) this->frame.destroy();
+    }
+
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
+        this->continuation = h;
+        this->parent = &h.promise();
+        promise_->owner = this;
+        promise_->env = h.promise().env;
+        return this->frame;
+    }
+    T await_resume() { return this->take(); }
+
+private:
+    task_promise<T>* promise_;
+};
+
+template <class T>
+class or_return_awaiter : public task_awaiter<result<T>> {
+public:
+    or_return_awaiter(task<result<T>>&& awaited, void (*fail)(promise_base&, std::error_code)) noexcept
+        : task_awaiter<result<T>>(std::move(awaited)), fail_(fail) {
+        this->hook = [](child_link& link, child_link::ending) noexcept -> child_link::next_step {
+            auto& self = static_cast<or_return_awaiter&>(link);
+            auto error = self.error();
+            if (!error) return {nullptr, self.continuation};
+            auto* parent = self.parent;
+            self.fail_(*parent, error);
+            return {parent->owner, {}};
+        };
+    }
+    T await_resume() { return *this->take(); }
+
+private:
+    void (*fail_)(promise_base&, std::error_code);
+};
+
+template <class T>
+class or_throw_awaiter : public task_awaiter<result<T>> {
+public:
+    explicit or_throw_awaiter(task<result<T>>&& awaited) noexcept
+        : task_awaiter<result<T>>(std::move(awaited)) {}
+    T await_resume() { return this->take().or_throw(); }
+};
+
+template <class A>
+struct awaited_value {
+    using type = decltype(std::declval<A>().await_resume());
+};
+template <class T>
+struct awaited_value<task<T>> {
+    using type = T;
+};
+
+}  // namespace detail
+
+/// What co_await of an operation or task gives.
+template <class A>
+using await_result_t = typename detail::awaited_value<std::remove_cvref_t<A>>::type;
+
+/// A task of a callable and its arguments: both move into its frame, so that nothing dangles.
+template <class F, class... Args>
+    requires is_task<std::invoke_result_t<F&, Args...>>
+task<typename std::invoke_result_t<F&, Args...>::value_type> call(F callable, Args... args) {
+    co_return co_await callable(std::move(args)...);
+}
+
+}  // namespace rt

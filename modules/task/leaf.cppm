@@ -1,0 +1,250 @@
+// One protocol for everything that can be waited for, alone or as an arm of a select.
+//
+// An operation answers four calls:
+//   bool try_now()     takes what is there, without waiting; true: it has its result
+//   bool enlist()      publishes the arm where it waits, unless what it wants is there; true: it has its result
+//   bool delist()      takes it back; true: it was still waiting and nobody will complete it
+//   R await_resume()   hands the result over
+// Whoever has an item for a waiting arm holds the lock of the primitive, calls claim(), hands the item over
+// and unlinks the arm if that succeeded, unlocks, and calls complete(). delist() takes the same lock, so an arm
+// that has been delisted is out of everybody's hands.
+//
+// The commit word of a select (commit_word):
+//   open        all arms may claim
+//   trying      the select itself tries an arm that must ask the kernel; nobody may claim
+//   recheck     as trying, and somebody had an item meanwhile: all arms are to be tried again
+//   stopped     the select is being unwound; nobody may claim
+//   won(i)      arm i has its result; nobody else may claim
+// open -> won(i): a completer, under its primitive's lock, the item in hand; never undone.
+// open -> trying: who sees readiness, and then completes the select, whose task tries.
+// trying -> recheck: who meets trying. trying -> won(i), trying | recheck -> open: the select's task only.
+// A claim is an acq_rel exchange: the select sees what the winner wrote before it claimed.
+module;
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <source_location>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+export module rt.task:leaf;
+import :misuse;
+import :operation;
+import :result;
+
+export namespace rt::detail {
+
+class commit_word {
+public:
+    /// True: the arm has won, hand the item over. False: leave the item where it is.
+    bool claim(std::uint32_t arm) noexcept { return advance(won_base + arm); }
+    /// True: the caller completes the select, whose task will then try its arms.
+    bool claim_to_try() noexcept { return advance(trying); }
+    /// The canceller's claim.
+    bool claim_to_stop() noexcept {
+        auto seen = open;
+        return word_.compare_exchange_strong(seen, stopped, std::memory_order_acq_rel);
+    }
+    /// The select's task, before any arm is published or after all are trying.
+    void start_trying() noexcept { word_.store(trying, std::memory_order_release); }
+    void win(std::uint32_t arm) noexcept { word_.store(won_base + arm, std::memory_order_release); }
+    /// Ends trying without a winner; false: try all arms again first.
+    bool reopen() noexcept {
+        auto seen = trying;
+        if (word_.compare_exchange_strong(seen, open, std::memory_order_acq_rel)) return true;
+        word_.store(trying, std::memory_order_release);
+        return false;
+    }
+    /// The arm that has won, or -1.
+    [[nodiscard]] int winner() const noexcept {
+        auto seen = word_.load(std::memory_order_acquire);
+        return seen >= won_base ? static_cast<int>(seen - won_base) : -1;
+    }
+    [[nodiscard]] bool is_trying() const noexcept {
+        auto seen = word_.load(std::memory_order_acquire);
+        return seen == trying || seen == recheck;
+    }
+
+private:
+    static constexpr std::uint32_t open = 0, trying = 1, recheck = 2, stopped = 3, won_base = 4;
+
+    bool advance(std::uint32_t to) noexcept {
+        auto seen = word_.load(std::memory_order_acquire);
+        for (;;) {
+            auto next = seen == open ? to : recheck;
+            if (seen != open && seen != trying) return false;
+            if (word_.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
+                                            std::memory_order_acquire))
+                return seen == open;
+        }
+    }
+    std::atomic<std::uint32_t> word_{open};
+};
+
+/// What a primitive keeps of a waiting operation.
+class arm {
+public:
+    /// Under the primitive's lock, with the item in hand.
+    bool claim() noexcept { return commit_ == nullptr || commit_->claim(index_); }
+    /// After claim() succeeded and the lock was given back.
+    void complete() noexcept {
+        auto* op = target_;
+        op->env()->complete(*op);
+    }
+    /// Where only readiness is known: true: call complete(), and the operation tries for itself.
+    bool claim_to_try() noexcept { return commit_ == nullptr || commit_->claim_to_try(); }
+    [[nodiscard]] bool selected() const noexcept { return commit_ != nullptr; }
+    void join_select(wait_op& select, commit_word& commit, std::uint32_t index) noexcept {
+        target_ = &select;
+        commit_ = &commit;
+        index_ = index;
+    }
+    /// Waits in the place of another operation, which is completed and tried instead.
+    void stand_in_for(arm& other, wait_op& op) noexcept {
+        target_ = other.commit_ ? other.target_ : &op;
+        commit_ = other.commit_;
+        index_ = other.index_;
+    }
+    [[nodiscard]] bool stop_requested() const noexcept { return target_->env()->stop_requested(); }
+
+    arm* prev_arm = nullptr;  // the primitive's list; guarded by its lock
+    arm* next_arm = nullptr;
+
+protected:
+    ~arm() = default;
+    wait_op* target_ = nullptr;
+    commit_word* commit_ = nullptr;
+    std::uint32_t index_ = 0;
+};
+
+/// Something that needs a runtime is awaited where there is none.
+[[noreturn]] void awaited_outside(
+    const char* what, std::source_location where = std::source_location::current()) noexcept;
+
+template <class Op>
+class or_return_op;
+template <class Op>
+class or_throw_op;
+
+template <class Op>
+class leaf_op : public wait_op, public arm {
+public:
+    leaf_op() noexcept = default;
+    leaf_op(leaf_op&& other) noexcept : wait_op(std::move(other)) {}
+
+    bool await_ready() noexcept {
+        if (env_ == nullptr) [[unlikely]] awaited_outside(self().what(), self().where());
+        if (!env_->charge()) [[unlikely]] {
+            starved_ = true;
+            return false;
+        }
+        return self().try_now();
+    }
+    template <class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
+        // A foreign coroutine never gets here: await_ready() has found no scope.
+        if constexpr (std::is_base_of_v<promise_base, Promise>) {
+            suspend_in(h, h.promise());
+            target_ = this;
+            if (starved_) [[unlikely]] return give_way(*this);
+            return begin();
+        } else {
+            return h;
+        }
+    }
+    std::coroutine_handle<> wake() noexcept override {
+        if (!starved_) [[likely]] return wait_op::wake();
+        starved_ = false;
+        if (env_->stop_requested()) return unwind(*frame_);
+        (void)env_->charge();
+        if (self().try_now()) return deliver();
+        return begin();
+    }
+    bool withdraw() noexcept override { return self().delist(); }
+
+    /// The value, or the error ends the enclosing coroutine with it; no exception.
+    auto or_return() && { return or_return_op<Op>(std::move(self())); }
+    /// The value, or std::system_error.
+    auto or_throw() && { return or_throw_op<Op>(std::move(self())); }
+
+protected:
+    ~leaf_op() = default;
+    /// The next wake() tries again, and does not deliver.
+    void retry_on_wake() noexcept { starved_ = true; }
+    /// Waits once more, from wake().
+    std::coroutine_handle<> wait_again() noexcept {
+        if (self().try_now()) return deliver();
+        return begin();
+    }
+
+private:
+    Op& self() noexcept { return static_cast<Op&>(*this); }
+    std::coroutine_handle<> begin() noexcept {
+        if (self().enlist()) return deliver();
+        return env_->arm(*this);
+    }
+    static std::coroutine_handle<> give_way(wait_op& op) noexcept {
+        op.env()->exec().count_forced_yield();
+        op.env()->exec().post_later(op);
+        return std::noop_coroutine();
+    }
+    bool starved_ = false;
+};
+
+/// op.or_return(): the operation, with its error ending the coroutine that awaits it.
+template <class Op>
+class or_return_op final : public Op {
+public:
+    using ends_coroutine = void;
+    explicit or_return_op(Op&& op) noexcept : Op(std::move(op)) {}
+    or_return_op(or_return_op&& other) noexcept = default;
+
+    void set_failure(void (*fail)(promise_base&, std::error_code)) noexcept { fail_ = fail; }
+    bool await_ready() noexcept {
+        if (!Op::await_ready()) return false;
+        ready_ = !Op::failure();
+        failed_ = !ready_;
+        return ready_;
+    }
+    template <class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
+        if (!failed_) return Op::await_suspend(h);
+        this->suspend_in(h, h.promise());
+        return deliver();
+    }
+    auto await_resume() { return *Op::await_resume(); }
+
+protected:
+    std::coroutine_handle<> deliver() noexcept override {
+        auto error = Op::failure();
+        if (!error) return this->continuation_;
+        auto& frame = *this->frame_;
+        fail_(frame, error);
+        return settle(*frame.owner);
+    }
+
+private:
+    void (*fail_)(promise_base&, std::error_code) = nullptr;
+    bool ready_ = false;
+    bool failed_ = false;
+};
+
+template <class Op>
+class or_throw_op final : public Op {
+public:
+    explicit or_throw_op(Op&& op) noexcept : Op(std::move(op)) {}
+    or_throw_op(or_throw_op&& other) noexcept = default;
+    auto await_resume() { return Op::await_resume().or_throw(); }
+};
+
+}  // namespace rt::detail
+
+export namespace rt {
+
+/// An operation that may lose a select: a loser has taken nothing.
+template <class T>
+concept lossless_operation =
+    std::is_base_of_v<detail::wait_op, std::remove_cvref_t<T>> &&
+    requires { typename std::remove_cvref_t<T>::lossless; };
+
+}  // namespace rt

@@ -1,0 +1,16 @@
+// Misuse stops the program, with its name and the caller's line.
+//
+// A misuse is an error in the program, not in the world: two readers at once on one stream, a timer without
+// a runtime. A value would be ignored and an exception swallowed, so neither is offered.
+module;
+#include <source_location>
+#include <string_view>
+export module rt.task:misuse;
+
+export namespace rt {
+
+/// Prints "rt: misuse: <what>, at <file>:<line>" and aborts.
+[[noreturn]] void misuse(std::string_view what,
+                         std::source_location where = std::source_location::current()) noexcept;
+
+}  // namespace rt

@@ -1,0 +1,202 @@
+// How a coroutine waits, and how a stop request reaches it.
+//
+// A *scope* (environment) is a chain of frames that runs as one: a spawned task, or one child of a join or
+// select. It waits for at most one operation at a time, so stopping needs no list of callbacks: the scope
+// knows what it waits for, and a stop request withdraws just that.
+//
+// The scope's state word (environment::state_), bits:
+//   stop        a stop was requested; set once, by anybody, never cleared
+//   armed       an operation is published and may be withdrawn; set by the task, in arm()
+//   done        its completion came while it was not yet armed, or while a canceller was inside
+//   cancelling  somebody is inside wait_op::withdraw(); set together with stop, or with armed by a task
+//               that finds stop already set. So it is entered at most once in a scope's life.
+// Who resumes: exactly one party.
+//   - complete() on an armed scope without canceller clears armed, and posts the operation.
+//   - complete() otherwise sets done, and whoever made it wait posts: arm() (inline) or the canceller.
+//   - a canceller whose withdraw() succeeded posts it to be unwound; no completion will come.
+// The task publishes its operation first and arms last, so nobody touches scope or operation after the
+// step that hands them over. Every transition is an acq_rel compare-exchange: what the completer wrote
+// into the operation is seen by whoever resumes.
+module;
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <utility>
+export module rt.task:operation;
+import :executor;
+import :misuse;
+
+export namespace std {
+// Lets a file that says only "import rt;" define coroutines: the compiler looks these up by name.
+using std::coroutine_handle;
+using std::coroutine_traits;
+using std::noop_coroutine;
+using std::suspend_always;
+using std::suspend_never;
+}  // namespace std
+
+export namespace rt {
+
+/// Operations that a task may do in one turn before it lets others run.
+inline constexpr int operations_per_turn = 128;
+
+namespace detail {
+
+// Keeps placement new reachable for importers of the templates.
+inline void* keep_placement_new(void* p) noexcept { return ::new (p) char; }
+
+/// What a task is called and what it may still do; shared by the scopes of one task.
+struct task_identity {
+    std::uint64_t id = 0;
+    std::string name;
+    std::source_location spawned_at;
+    int budget = operations_per_turn;
+    bool budgeted = true;
+    bool unwinding = false;
+};
+
+struct promise_base;
+
+/// Whoever owns a running frame: an awaiter, a combinator's child, a task's header.
+struct child_link {
+    struct next_step {
+        child_link* link;  // another frame has ended with this one; null: resume
+        std::coroutine_handle<> resume;
+    };
+    enum class ending { finished, stopped };
+
+    std::coroutine_handle<> frame;         // the running frame, owned; nulled before it is destroyed
+    std::coroutine_handle<> continuation;  // whom to resume when it has finished, unless there is a hook
+    promise_base* parent = nullptr;        // the awaiting frame; null at the top of a scope
+    next_step (*hook)(child_link&, ending) noexcept = nullptr;
+};
+
+class wait_op;
+
+}  // namespace detail
+
+class environment {
+public:
+    environment() = default;
+    environment(executor& exec, detail::task_identity& identity) noexcept
+        : exec_(&exec), identity_(&identity) {}
+    environment(const environment&) = delete;
+    environment& operator=(const environment&) = delete;
+
+    void bind(executor& exec, detail::task_identity& identity) noexcept {
+        exec_ = &exec;
+        identity_ = &identity;
+    }
+    [[nodiscard]] executor& exec() const noexcept { return *exec_; }
+    [[nodiscard]] detail::task_identity& identity() const noexcept { return *identity_; }
+
+    [[nodiscard]] bool stop_requested() const noexcept {
+        return (state_.load(std::memory_order_acquire) & stop) != 0;
+    }
+    /// Asks the scope to stop: withdraws what it waits for, and has it unwound on its own executor.
+    /// The caller keeps the scope alive meanwhile. False if it was asked before.
+    bool request_stop() noexcept;
+
+    /// The operation is published; returns what to run next on this thread. See the top of this file.
+    [[nodiscard]] std::coroutine_handle<> arm(detail::wait_op& op) noexcept;
+    /// The operation is complete and its result in place. Any thread; called at most once per arming.
+    void complete(detail::wait_op& op) noexcept;
+
+    /// Takes one operation from the task's budget; false: let others run first.
+    [[nodiscard]] bool charge() noexcept {
+        auto& task = *identity_;
+        if (--task.budget >= 0 || !task.budgeted) [[likely]] return true;
+        return false;
+    }
+
+private:
+    static constexpr std::uint32_t stop = 1, armed = 2, done = 4, cancelling = 8;
+
+    bool finish_cancel(detail::wait_op& op, bool withdrawn) noexcept;
+
+    executor* exec_ = nullptr;
+    detail::task_identity* identity_ = nullptr;
+    std::atomic<std::uint32_t> state_{0};
+    detail::wait_op* waiting_ = nullptr;
+};
+
+namespace detail {
+
+/// What every coroutine of rt keeps: whoever owns its frame, and its scope. Two words.
+struct promise_base {
+    child_link* owner = nullptr;
+    environment* env = nullptr;
+};
+
+/// The frame has ended and its result is in its link: destroys it and returns whom to resume.
+/// It iterates, so that a chain of any depth ends without deepening the stack.
+[[nodiscard]] std::coroutine_handle<> settle(child_link& link) noexcept;
+/// A frame destroyed twice over: a destructor threw while a stop unwound it.
+[[noreturn]] void threw_while_unwinding(environment* env) noexcept;
+/// Destroys the frames of a scope, innermost first, beginning with this one, up to the top of the scope.
+[[nodiscard]] std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
+
+/// Base of every awaiter that waits for something outside its own chain of frames. It lives in the frame.
+class wait_op : public work_item {
+public:
+    wait_op() noexcept { run = &run_posted; }
+    // Moved only before it is awaited.
+    wait_op(wait_op&& other) noexcept : env_(other.env_) { run = &run_posted; }
+    wait_op& operator=(wait_op&&) = delete;
+
+    void bind(environment* env) noexcept { env_ = env; }
+    [[nodiscard]] environment* env() const noexcept { return env_; }
+
+    /// Takes the operation back; true: it was still pending, and will not complete any more.
+    /// Called by a canceller, on any thread, at most once.
+    virtual bool withdraw() noexcept = 0;
+    /// Runs on the task's executor once the operation is complete or withdrawn.
+    virtual std::coroutine_handle<> wake() noexcept {
+        return withdrawn_ ? unwind(*frame_) : deliver();
+    }
+
+protected:
+    ~wait_op() = default;
+    /// Whom to resume with the result.
+    virtual std::coroutine_handle<> deliver() noexcept { return continuation_; }
+    void suspend_in(std::coroutine_handle<> h, promise_base& frame) noexcept {
+        continuation_ = h;
+        frame_ = &frame;
+    }
+
+    environment* env_ = nullptr;
+    promise_base* frame_ = nullptr;
+    std::coroutine_handle<> continuation_;
+    bool withdrawn_ = false;
+
+private:
+    friend class rt::environment;
+    static void run_posted(work_item& item) noexcept;
+};
+
+/// Runs a coroutine of this scope on the calling worker, as one turn of its task.
+void run_turn(environment& env, std::coroutine_handle<> (*start)(void*) noexcept, void* argument) noexcept;
+/// The task that runs on this thread; null outside tasks.
+task_identity* current_identity() noexcept;
+/// Makes it so while a result or a frame is destroyed; returns the one before.
+task_identity* exchange_identity(task_identity* identity) noexcept;
+
+}  // namespace detail
+
+namespace this_task {
+/// The id of the running task, unique among those alive; 0 outside tasks.
+std::uint64_t id() noexcept;
+/// Its name, empty if it was given none.
+std::string_view name() noexcept;
+/// Where it was spawned.
+std::source_location spawned_at() noexcept;
+/// True in destructors that run because a stop takes the frames down.
+bool unwinding() noexcept;
+}  // namespace this_task
+
+}  // namespace rt

@@ -1,0 +1,90 @@
+// Giving way: to the others that are ready, and to the reactor and the timers.
+module;
+#include <coroutine>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+export module rt.task:yield;
+import :coroutine;
+import :leaf;
+import :operation;
+
+export namespace rt {
+
+namespace detail {
+
+class yield_op final : public wait_op {
+public:
+    explicit yield_op(std::source_location where) noexcept : where_(where) {}
+    bool await_ready() const noexcept {
+        if (env_ == nullptr) awaited_outside("rt::yield_now", where_);
+        return false;
+    }
+    template <class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
+        if constexpr (std::is_base_of_v<promise_base, Promise>) suspend_in(h, h.promise());
+        env_->exec().post_later(*this);
+        return std::noop_coroutine();
+    }
+    void await_resume() const noexcept {}
+    bool withdraw() noexcept override { return false; }
+    std::coroutine_handle<> wake() noexcept override {
+        return env_->stop_requested() ? unwind(*frame_) : deliver();
+    }
+
+private:
+    std::source_location where_;
+};
+
+class budget_op final : public leaf_op<budget_op> {
+public:
+    using lossless = void;
+    explicit budget_op(std::source_location where) noexcept : where_(where) {}
+    budget_op(budget_op&&) noexcept = default;
+    bool try_now() const noexcept { return true; }
+    bool enlist() const noexcept { return true; }
+    bool delist() const noexcept { return false; }
+    void await_resume() const noexcept {}
+    const char* what() const noexcept { return "rt::consume_budget"; }
+    std::source_location where() const noexcept { return where_; }
+
+private:
+    std::source_location where_;
+};
+
+/// Lifts the budget of the running task, and puts it back when the frame goes.
+class budget_lift {
+public:
+    budget_lift() noexcept : task_(current_identity()), before_(task_->budgeted) {
+        task_->budgeted = false;
+    }
+    budget_lift(const budget_lift&) = delete;
+    budget_lift& operator=(const budget_lift&) = delete;
+    ~budget_lift() { task_->budgeted = before_; }
+
+private:
+    task_identity* task_;
+    bool before_;
+};
+
+}  // namespace detail
+
+/// Resumes after what is ready now, and after the reactor and the timers have had a turn.
+/// A stop takes effect here.
+inline auto yield_now(std::source_location where = std::source_location::current()) {
+    return detail::yield_op(where);
+}
+
+/// Counts as one operation: a loop over something that is always ready gives way every 128 of these.
+inline auto consume_budget(std::source_location where = std::source_location::current()) {
+    return detail::budget_op(where);
+}
+
+/// Runs a task without a budget: it gives way only where it waits.
+template <class T>
+task<T> unbudgeted(task<T> body) {
+    detail::budget_lift lift;
+    co_return co_await std::move(body);
+}
+
+}  // namespace rt

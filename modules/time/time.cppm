@@ -1,0 +1,7 @@
+// Contents of rt.time.
+export module rt.time;
+export import :clock;
+export import :wheel;
+export import :sleep;
+export import :interval;
+export import :timeout;

@@ -1,0 +1,55 @@
+// timeout: anything, with a limit.
+module;
+#include <chrono>
+#include <coroutine>
+#include <type_traits>
+#include <utility>
+#include <variant>
+export module rt.time:timeout;
+import rt.task;
+import :clock;
+import :sleep;
+
+export namespace rt {
+
+namespace detail {
+
+template <class A>
+auto limited_arm(A&& awaited) {
+    if constexpr (lossless_operation<A>) {
+        return std::move(awaited);
+    } else {
+        return allow_loss(std::move(awaited));  // errc::timed_out tells that it was cut off
+    }
+}
+
+template <class A>
+using timeout_result_t = result<result_value_t<await_result_t<A>>>;
+
+template <class A>
+task<timeout_result_t<A>> timeout_at(sleep_op limit, A awaited) {
+    using value = await_result_t<A>;
+    auto first = co_await select(biased, limited_arm(std::move(awaited)), std::move(limit));
+    if (first.index() == 1) co_return errc::timed_out;
+    if constexpr (std::is_void_v<value>) {
+        co_return {};
+    } else {
+        co_return std::move(std::get<0>(first));
+    }
+}
+
+}  // namespace detail
+
+/// Awaits an operation or a task, for so long at most: its value in a result (one result, if it gives one), or
+/// errc::timed_out. When it is ready it wins, even with 0. On expiry it is stopped, and has ended, before this
+/// returns: an operation that the kernel cannot withdraw delays it. The limit counts from the await.
+template <class Rep, class Period, class A>
+auto timeout(std::chrono::duration<Rep, Period> limit, A awaited) {
+    return detail::timeout_at(sleep(limit), std::move(awaited));
+}
+template <class A>
+auto timeout_at(steady_time limit, A awaited) {
+    return detail::timeout_at(sleep_until(limit), std::move(awaited));
+}
+
+}  // namespace rt

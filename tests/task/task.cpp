@@ -1,0 +1,87 @@
+// Tasks: laziness, values, exceptions, depth.
+#include "support/run.hpp"
+
+#include <chrono>
+#include <stdexcept>
+#include <string>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+class Task : public EveryRuntime {};
+EVERY_RUNTIME(Task);
+
+rt::task<int> one(int i) { co_return i; }
+
+rt::task<long long> chain(int n) {
+    long long sum = 0;
+    for (int i = 0; i < n; ++i) sum += co_await one(i);
+    co_return sum;
+}
+rt::task<int> deep(int n) {
+    if (n == 0) co_return 0;
+    co_return 1 + co_await deep(n - 1);
+}
+rt::task<int> thrower() {
+    throw std::runtime_error("boom");
+    co_return 0;
+}
+
+struct counted {
+    explicit counted(int& n) : n(&n) {}
+    counted(counted&& o) noexcept : n(std::exchange(o.n, nullptr)) {}
+    ~counted() {
+        if (n) ++*n;
+    }
+    int* n;
+};
+
+TEST_P(Task, a_task_gives_its_value_b22) {
+    EXPECT_EQ(run([] { return one(7); }), 7);
+}
+
+TEST_P(Task, an_unstarted_task_destroys_its_arguments_and_runs_nothing_b22) {
+    int destroyed = 0;
+    bool ran = false;
+    {
+        auto t = [](counted, bool& ran) -> rt::task<> {
+            ran = true;
+            co_return;
+        }(counted(destroyed), ran);
+        EXPECT_EQ(destroyed, 0);
+    }
+    EXPECT_EQ(destroyed, 1);
+    EXPECT_FALSE(ran);
+}
+
+TEST_P(Task, exceptions_reach_the_awaiter) {
+    EXPECT_THROW(run([] { return thrower(); }), std::runtime_error);
+}
+
+TEST_P(Task, a_sleep_and_a_spawned_task_end) {
+    auto body = []() -> rt::task<std::string> {
+        auto h = rt::spawn([](std::string s) -> rt::task<std::string> {
+            co_await rt::sleep(2ms);
+            co_return s + "!";
+        }, std::string("moved"));
+        co_await rt::sleep(1ms);
+        co_return co_await h;
+    };
+    EXPECT_EQ(run(body), "moved!");
+}
+
+TEST(TaskDepth, ten_million_synchronous_awaits_and_a_million_deep_chain_b23) {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    constexpr int awaits = 1'000'000;  // a tenth of them: the sanitizers are that much slower
+#else
+    constexpr int awaits = 10'000'000;
+#endif
+#endif
+    auto runtime = rt::runtime::builder().current_thread().build();
+    EXPECT_EQ(runtime.block_on(chain(awaits)), static_cast<long long>(awaits) * (awaits - 1) / 2);
+    EXPECT_EQ(runtime.block_on(deep(1'000'000)), 1'000'000);
+}
+
+}  // namespace
