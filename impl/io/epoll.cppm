@@ -67,7 +67,10 @@ public:
     }
 
     bool try_now(io_request& r, bool) noexcept override {
-        set_blocking(*r.object, true);
+        // The other calls say for themselves that they will not wait (MSG_DONTWAIT).
+        if (r.kind == io_kind::accept || r.kind == io_kind::connect || r.kind == io_kind::read ||
+            r.kind == io_kind::write)
+            set_blocking(*r.object, true);
         auto& d = r.object->direction(r.kind);
         if (!d.is_ready()) return false;
         return call(r, d);

@@ -36,6 +36,8 @@ std::error_code error_of(const io_request& r) noexcept {
     return {static_cast<int>(-r.result), std::system_category()};
 }
 
+bool was_withdrawn(const io_request& r) noexcept { return r.result == -ECANCELED; }
+
 namespace {
 void release(io_object& object) noexcept {
     if (!object.release()) return;
@@ -53,8 +55,8 @@ io_object::~io_object() {
 
 }  // namespace detail
 
-io_handle::io_handle(native_handle descriptor, bool listener)
-    : object_(new detail::io_object(static_cast<int>(descriptor), listener)) {}
+io_handle::io_handle(native_handle descriptor, descriptor_kind kind)
+    : object_(new detail::io_object(static_cast<int>(descriptor), kind)) {}
 
 io_handle io_handle::share() const noexcept {
     io_handle other;

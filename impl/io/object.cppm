@@ -20,6 +20,7 @@ module;
 #include <new>
 module rt.io:object;
 import rt.task;
+import :handle;
 import :reactor;
 
 namespace rt::detail {
@@ -49,7 +50,10 @@ struct io_direction {
 
 class io_object {
 public:
-    explicit io_object(int fd, bool listener) noexcept : fd(fd), listener(listener) {}
+    io_object(int fd, descriptor_kind kind) noexcept
+        : fd(fd),
+          listener(kind == descriptor_kind::listener),
+          blocking_known(kind != descriptor_kind::unknown) {}
     ~io_object();
 
     io_direction& direction(io_kind kind) noexcept { return takes_input(kind) ? in : out; }
@@ -69,7 +73,7 @@ public:
     int fd;
     bool listener;
     bool nonblocking = false;  // what the descriptor was set to; guarded by being set before use
-    bool blocking_known = false;
+    bool blocking_known;
     std::atomic<bool> closing{false};
     std::atomic<std::uint32_t> handles{1};
     std::atomic<std::uint32_t> references{1};

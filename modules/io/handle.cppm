@@ -9,13 +9,20 @@ import :reactor;
 
 export namespace rt {
 
+/// What is known of a descriptor that is taken over.
+enum class descriptor_kind : std::uint8_t {
+    unknown,   ///< whether it blocks is asked
+    socket,    ///< a socket that blocks, as socket(2) and accept4(2) make it by default
+    listener,  ///< likewise, and connections are accepted from it
+};
+
 /// Owns a descriptor together with whoever else shares it (the halves of a stream). The last one closes it: at
 /// once, or when the kernel has let go of the operations in flight, which end with errc::closed.
 class io_handle {
 public:
     io_handle() noexcept = default;
     /// Takes the descriptor over.
-    explicit io_handle(native_handle descriptor, bool listener = false);
+    explicit io_handle(native_handle descriptor, descriptor_kind kind = descriptor_kind::unknown);
     io_handle(io_handle&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
     io_handle& operator=(io_handle&& other) noexcept {
         if (this != &other) {

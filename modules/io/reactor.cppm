@@ -6,7 +6,6 @@
 // claim, so that a loser has taken nothing from the kernel.
 module;
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <coroutine>
 #include <cstddef>
@@ -136,6 +135,7 @@ reactor& reactor_of(wait_op& op, const char* what, std::source_location where) n
 /// True if the object was closed by this side: then the result is set.
 bool closed_already(io_request& request) noexcept;
 [[nodiscard]] std::error_code error_of(const io_request& request) noexcept;
+[[nodiscard]] bool was_withdrawn(const io_request& request) noexcept;
 
 /// The base of every operation on a descriptor. Derived gives await_resume(), what() and where().
 template <class Derived>
@@ -158,13 +158,17 @@ public:
         return home != nullptr && home->delist(*this, this->selected() ? this : nullptr);
     }
     std::coroutine_handle<> wake() noexcept override {
-        if (result == -ECANCELED && this->env_->stop_requested()) return unwind(*this->frame_);
+        if (withdrawn_by_stop()) return unwind(*this->frame_);
         return leaf_op<Derived>::wake();
     }
     [[nodiscard]] std::error_code failure() const noexcept { return error_of(*this); }
 
 protected:
     ~io_op() = default;
+    /// The kernel has given it back because of a stop. (Withdrawn without a stop: closed.)
+    [[nodiscard]] bool withdrawn_by_stop() const noexcept {
+        return was_withdrawn(*this) && this->env_->stop_requested();
+    }
 
 private:
     reactor& here() noexcept {

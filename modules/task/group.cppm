@@ -72,13 +72,13 @@ public:
     template <class T>
     void spawn(task_options options, task<T> body,
                std::source_location where = std::source_location::current()) {
-        if (state_->closed()) misuse("spawn into a task_group that has ended", where);
-        auto* root = detail::task_root<T>::make(state_->exec(), std::move(body),
-                                                std::move(options.name), where, state_);
-        state_->add(*root);
-        root->consume();
-        root->start();
-        root->release();
+        spawn_into(state_->exec(), std::move(options), std::move(body), where);
+    }
+    /// On worker i, as rt::spawn_on.
+    template <class T>
+    void spawn_on(unsigned worker, task<T> body,
+                  std::source_location where = std::source_location::current()) {
+        spawn_into(detail::executor_of_worker(worker, where), {}, std::move(body), where);
     }
     template <class F, class... Args>
         requires detail::spawnable<F, Args...>
@@ -89,6 +89,16 @@ public:
     void stop() noexcept { state_->stop_all(); }
 
 private:
+    template <class T>
+    void spawn_into(executor& exec, task_options options, task<T> body, std::source_location where) {
+        if (state_->closed()) misuse("spawn into a task_group that has ended", where);
+        auto* root = detail::task_root<T>::make(exec, std::move(body), std::move(options.name), where,
+                                                state_);
+        state_->add(*root);
+        root->consume();
+        root->start();
+        root->release();
+    }
     detail::group_state* state_;
 };
 

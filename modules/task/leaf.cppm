@@ -241,10 +241,11 @@ public:
 
 export namespace rt {
 
-/// An operation that may lose a select: a loser has taken nothing.
+/// An operation that may lose a select: a loser has taken nothing. It says so by `using lossless = void;`.
 template <class T>
 concept lossless_operation =
     std::is_base_of_v<detail::wait_op, std::remove_cvref_t<T>> &&
-    requires { typename std::remove_cvref_t<T>::lossless; };
+    requires { typename std::remove_cvref_t<T>::lossless; } &&
+    std::is_void_v<typename std::remove_cvref_t<T>::lossless>;
 
 }  // namespace rt

@@ -139,7 +139,7 @@ public:
     bool await_ready() noexcept {
         if (env_ == nullptr) awaited_outside("rt::select");
         first_ = in_order_ ? 0 : static_cast<std::uint32_t>(env_->exec().random() % count);
-        std::apply([this](auto&... a) { std::uint32_t i = 0; (bind(a, i++), ...); }, arms_);
+        std::apply([this](auto&... a) { std::uint32_t i = 0; (this->bind_arm(a, i++), ...); }, arms_);
         if (!env_->charge()) {
             starved_ = true;
             return false;
@@ -190,7 +190,7 @@ private:
     static constexpr int none = -1;
 
     template <class Arm>
-    void bind(Arm& arm, std::uint32_t index) noexcept {
+    void bind_arm(Arm& arm, std::uint32_t index) noexcept {
         if constexpr (Arm::is_child) {
             arm.commit = &commit_;
             arm.index = index;

@@ -1,0 +1,74 @@
+// What every example understands: --port N --flavor work_stealing|thread_per_core
+// --reactor io_uring|epoll --workers N. A wrong one gets a line that says what to change.
+#pragma once
+#include <charconv>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <system_error>
+import rt;
+
+struct options {
+    rt::runtime::builder_type builder = rt::runtime::builder();
+    rt::endpoint at{rt::ip_address::loopback_v4(), 0};
+
+    [[noreturn]] static void refuse(const std::string& why) {
+        std::cerr << why << '\n';
+        std::exit(1);
+    }
+    static unsigned number(std::string_view name, std::string_view text, unsigned most) {
+        unsigned n = 0;
+        auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+        if (error != std::errc() || end != text.data() + text.size() || n > most)
+            refuse(std::string(name) + " " + std::string(text) + ": give a number from 0 to " +
+                   std::to_string(most));
+        return n;
+    }
+    options(int argc, char** argv) {
+        for (int i = 1; i < argc; i += 2) {
+            std::string_view name = argv[i];
+            if (i + 1 == argc) refuse(std::string(name) + " needs a value");
+            std::string_view value = argv[i + 1];
+            if (name == "--port") {
+                at.port = static_cast<std::uint16_t>(number(name, value, 65535));
+            } else if (name == "--workers") {
+                builder.workers(number(name, value, 1024));
+            } else if (name == "--flavor" && value == "work_stealing") {
+                builder.work_stealing();
+            } else if (name == "--flavor" && value == "thread_per_core") {
+                builder.thread_per_core();
+            } else if (name == "--reactor" && value == "io_uring") {
+                builder.reactor(rt::reactor_kind::io_uring);
+            } else if (name == "--reactor" && value == "epoll") {
+                builder.reactor(rt::reactor_kind::epoll);
+            } else {
+                refuse(std::string(name) + " " + std::string(value) +
+                       " is unknown: --port N, --flavor work_stealing|thread_per_core, "
+                       "--reactor io_uring|epoll, --workers N");
+            }
+        }
+    }
+    /// Runs the program's task; what fails is said in a line, and is the exit code.
+    template <class T>
+    int run(rt::task<T> main) {
+        try {
+            auto runtime = builder.build();
+            auto done = runtime.block_on(std::move(main));
+            if (done) return 0;
+            std::cerr << done.error().message() << hint(done.error()) << '\n';
+        } catch (const std::system_error& e) {
+            std::cerr << e.what() << '\n';
+        }
+        return 1;
+    }
+    static std::string hint(std::error_code error) {
+        if (error == std::errc::address_in_use) return ": choose another --port, or 0 for a free one";
+        if (error == std::errc::permission_denied) return ": ports below 1024 are for root";
+        return "";
+    }
+};
+
+inline void say_listening(const rt::endpoint& at) {
+    std::cout << "listening on " << to_string(at) << std::endl;  // flushed: scripts wait for it
+}

@@ -1,0 +1,227 @@
+module;
+#include <atomic>
+#include <cstddef>
+#include <cstdio>
+#include <exception>
+#include <mutex>
+#include <source_location>
+#include <utility>
+module rt.sync;
+
+namespace rt::detail {
+
+// --- Under the lock
+
+void channel_core::put_at_tail(void* value) noexcept {
+    auto tail = tail_.load(std::memory_order_relaxed);
+    put(value, tail & mask_);
+    // Release: pairs with the acquire in has_value().
+    tail_.store(tail + 1, std::memory_order_release);
+}
+
+/// With a place in hand, which is in none of the counts.
+void channel_core::grant(space_request& request) noexcept {
+    if (request.value != nullptr) {
+        put_at_tail(request.value);
+    } else {
+        ++reserved_;
+    }
+    request.verdict = admission::granted;
+}
+
+bool channel_core::admit_locked(space_request& request) noexcept {
+    if (closed_) {
+        request.verdict = admission::closed;
+        return true;
+    }
+    // Free although senders wait: then none of those could be claimed, so it may be taken.
+    if (free_ == 0) return false;
+    --free_;
+    grant(request);
+    return true;
+}
+
+arm* channel_core::claim_receiver() noexcept {
+    if (receiving_ == nullptr || !receiving_->claim()) return nullptr;
+    return std::exchange(receiving_, nullptr);
+}
+
+bool channel_core::end_if_over() noexcept {
+    if (!closed_ || reserved_ != 0) return false;
+    // Release: pairs with the acquire in ended().
+    ended_.store(true, std::memory_order_release);
+    return true;
+}
+
+void channel_core::hand_out(std::size_t count, claimed_arms& granted) noexcept {
+    for (; count != 0; --count) {
+        auto* waiter = sending_.claim_first();
+        if (waiter == nullptr) break;
+        grant(request_of(*waiter));
+        granted.add(*waiter);
+    }
+    free_ += count;
+}
+
+// --- Senders
+
+void channel_core::drop_sender() noexcept {
+    // Release and acquire: whoever is last sees the others' sends as done.
+    if (senders_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    arm* receiver = nullptr;
+    {
+        std::lock_guard guard(lock_);
+        if (!sending_.empty() || !watching_.empty())
+            misuse("a channel's last sender is destroyed while a task waits with it");
+        ended_.store(true, std::memory_order_release);
+        receiver = claim_receiver();
+    }
+    if (receiver != nullptr) receiver->complete();
+    release();
+}
+
+bool channel_core::admit(space_request& request) noexcept {
+    arm* receiver = nullptr;
+    {
+        std::lock_guard guard(lock_);
+        if (!admit_locked(request)) return false;
+        if (request.value != nullptr) receiver = claim_receiver();
+    }
+    if (receiver != nullptr) receiver->complete();
+    return true;
+}
+
+bool channel_core::admit_or_wait(space_request& request, arm& waiter) noexcept {
+    arm* receiver = nullptr;
+    {
+        std::lock_guard guard(lock_);
+        if (!admit_locked(request)) {
+            sending_.push(waiter);
+            return false;
+        }
+        if (request.value != nullptr) receiver = claim_receiver();
+    }
+    if (receiver != nullptr) receiver->complete();
+    return true;
+}
+
+bool channel_core::forget_sender(arm& waiter) noexcept {
+    std::lock_guard guard(lock_);
+    return sending_.remove(waiter);
+}
+
+bool channel_core::deliver(void* value) noexcept {
+    arm* receiver = nullptr;
+    {
+        std::lock_guard guard(lock_);
+        --reserved_;
+        if (receiver_gone_) return false;
+        put_at_tail(value);
+        end_if_over();
+        receiver = claim_receiver();
+    }
+    if (receiver != nullptr) receiver->complete();
+    return true;
+}
+
+void channel_core::give_back() noexcept {
+    claimed_arms woken;
+    {
+        std::lock_guard guard(lock_);
+        --reserved_;
+        hand_out(1, woken);
+        if (end_if_over()) {
+            if (auto* receiver = claim_receiver()) woken.add(*receiver);
+        }
+    }
+    woken.complete();
+}
+
+bool channel_core::closed() noexcept {
+    std::lock_guard guard(lock_);
+    return closed_;
+}
+
+bool channel_core::closed_or_wait(arm& watcher) noexcept {
+    std::lock_guard guard(lock_);
+    if (closed_) return true;
+    watching_.push(watcher);
+    return false;
+}
+
+bool channel_core::forget_watcher(arm& watcher) noexcept {
+    std::lock_guard guard(lock_);
+    return watching_.remove(watcher);
+}
+
+// --- The receiver
+
+bool channel_core::ready_or_wait(arm& receiver, std::source_location where) noexcept {
+    std::lock_guard guard(lock_);
+    if (ready()) return true;
+    if (receiving_ != nullptr) misuse("two receives at once on one receiver", where);
+    receiving_ = &receiver;
+    return false;
+}
+
+bool channel_core::forget_receiver(arm& receiver) noexcept {
+    std::lock_guard guard(lock_);
+    if (receiving_ != &receiver) return false;
+    receiving_ = nullptr;
+    return true;
+}
+
+void channel_core::popped(std::size_t count) noexcept {
+    claimed_arms granted;
+    {
+        std::lock_guard guard(lock_);
+        head_ += count;
+        hand_out(count, granted);
+    }
+    granted.complete();
+}
+
+void channel_core::close() noexcept {
+    claimed_arms refused;
+    {
+        std::lock_guard guard(lock_);
+        closed_ = true;
+        while (auto* waiter = sending_.claim_first()) {
+            request_of(*waiter).verdict = admission::closed;
+            refused.add(*waiter);
+        }
+        refused.add_all(watching_);
+        if (end_if_over()) {
+            if (auto* receiver = claim_receiver()) refused.add(*receiver);
+        }
+    }
+    refused.complete();
+}
+
+void channel_core::receiver_leaves() noexcept {
+    {
+        std::lock_guard guard(lock_);
+        if (receiving_ != nullptr) misuse("a receiver is destroyed while a task waits with it");
+        receiver_gone_ = true;
+    }
+    close();
+}
+
+void channel_core::release() noexcept {
+    if (sides_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+}
+
+void report_thrown_by_value(std::exception_ptr exception) noexcept {
+    if (auto* exec = current_executor()) {
+        unhandled_failure failure;
+        failure.task_id = this_task::id();
+        failure.task_name = this_task::name();
+        failure.spawned_at = this_task::spawned_at();
+        failure.exception = std::move(exception);
+        exec->unhandled(failure);
+    } else {
+        std::fputs("rt: a value that was left in a channel threw from its destructor\n", stderr);
+    }
+}
+
+}  // namespace rt::detail

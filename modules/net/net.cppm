@@ -1,0 +1,5 @@
+// Contents of rt.net.
+export module rt.net;
+export import :endpoint;
+export import :tcp;
+export import :listener;

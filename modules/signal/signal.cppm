@@ -1,0 +1,3 @@
+// Contents of rt.signal.
+export module rt.signal;
+export import :ctrl_c;

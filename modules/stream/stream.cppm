@@ -1,0 +1,4 @@
+// Contents of rt.stream.
+export module rt.stream;
+export import :generator;
+export import :adaptors;

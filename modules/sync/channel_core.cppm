@@ -1,0 +1,115 @@
+// A bounded channel, but for the type of its values: counts, indices and who waits.
+//
+// The values live in a ring that is allocated with the channel. Of capacity places some are free,
+// some hold a value, and some are reserved by permits; free_ + values + reserved_ = capacity.
+// Senders take places under the lock, in the order of their arrival. The single receiver needs no
+// lock to see a value (tail_) and to move it out of its place: the place is its own until popped()
+// gives it back, so no destructor of a value ever runs under the lock, and a receive that was
+// granted and never resumed has taken nothing.
+//
+// A value moves under the lock only where it enters the ring: a waiting send's value is moved in by
+// whoever frees a place, or stays with the sender. Hence values must not throw when they are moved.
+module;
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <source_location>
+export module rt.sync:channel_core;
+import rt.task;
+import :waiters;
+
+export namespace rt::detail {
+
+enum class admission : std::uint8_t { pending, granted, closed };
+
+/// What a sender asks for: a place for its value, or, without a value, a place to reserve.
+struct space_request {
+    void* value = nullptr;
+    admission verdict = admission::pending;  // written under the channel's lock
+};
+
+class channel_core {
+public:
+    channel_core(const channel_core&) = delete;
+    channel_core& operator=(const channel_core&) = delete;
+
+    // Senders, permits included: while there is one, the receiver does not see the end.
+    void add_sender() noexcept { senders_.fetch_add(1, std::memory_order_relaxed); }
+    void drop_sender() noexcept;
+    /// True: the request has its verdict.
+    bool admit(space_request& request) noexcept;
+    bool admit_or_wait(space_request& request, arm& waiter) noexcept;
+    bool forget_sender(arm& waiter) noexcept;
+    /// Fills the place of a permit; false: the receiver is gone, and the value stays where it is.
+    bool deliver(void* value) noexcept;
+    /// Gives the place of a permit back.
+    void give_back() noexcept;
+    bool closed() noexcept;
+    bool closed_or_wait(arm& watcher) noexcept;
+    bool forget_watcher(arm& watcher) noexcept;
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+
+    // The receiver: one call at a time.
+    [[nodiscard]] bool has_value() const noexcept {
+        // Acquire: pairs with the release in put_at_tail(); the value is in its place.
+        return tail_.load(std::memory_order_acquire) != head_;
+    }
+    /// No value will come any more.
+    [[nodiscard]] bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
+    /// There is a value, or none will come. (A value that came before the end may be there as
+    /// well.)
+    [[nodiscard]] bool ready() const noexcept { return has_value() || ended(); }
+    bool ready_or_wait(arm& receiver, std::source_location where) noexcept;
+    bool forget_receiver(arm& receiver) noexcept;
+    /// Gives back the places of the oldest count values, which have been moved out of them.
+    void popped(std::size_t count) noexcept;
+    /// No more values, but those of permits; what is here can still be received.
+    void close() noexcept;
+    /// Before the receiver drops what is queued: permits find it gone, too.
+    void receiver_leaves() noexcept;
+    void release() noexcept;
+
+protected:
+    explicit channel_core(std::size_t capacity, std::size_t places) noexcept
+        : capacity_(capacity), mask_(places - 1), free_(capacity) {}
+    ~channel_core() = default;
+    /// Moves *value into that place of the ring. Under the lock.
+    virtual void put(void* value, std::size_t place) noexcept = 0;
+    virtual space_request& request_of(arm& waiter) noexcept = 0;
+    virtual void destroy() noexcept = 0;
+    // The receiver's: how many values there are at least, and where the i-th of them is.
+    [[nodiscard]] std::size_t size() const noexcept {
+        return tail_.load(std::memory_order_acquire) - head_;
+    }
+    [[nodiscard]] std::size_t place_of(std::size_t i) const noexcept { return (head_ + i) & mask_; }
+
+private:
+    void grant(space_request& request) noexcept;
+    void put_at_tail(void* value) noexcept;
+    bool admit_locked(space_request& request) noexcept;
+    bool end_if_over() noexcept;
+    arm* claim_receiver() noexcept;
+    void hand_out(std::size_t count, claimed_arms& granted) noexcept;
+
+    spin_lock lock_;
+    const std::size_t capacity_;
+    const std::size_t mask_;            // the ring has a power of two of places, capacity_ or more
+    std::size_t free_;                  // guarded by lock_
+    std::size_t reserved_ = 0;          // guarded by lock_
+    bool closed_ = false;               // guarded by lock_
+    bool receiver_gone_ = false;        // guarded by lock_
+    arm* receiving_ = nullptr;          // guarded by lock_
+    waiters sending_;                   // guarded by lock_
+    waiters watching_;                  // guarded by lock_; wait for closed_
+    std::atomic<std::size_t> tail_{0};  // written under lock_; counts on for ever
+    std::atomic<bool> ended_{false};    // written under lock_, once
+    std::atomic<std::size_t> senders_{1};
+    std::atomic<int> sides_{2};  // the senders together, and the receiver
+    std::size_t head_ = 0;       // the receiver's
+};
+
+/// Where an exception goes that leaves the destructor of a value which nobody has received.
+void report_thrown_by_value(std::exception_ptr exception) noexcept;
+
+}  // namespace rt::detail
