@@ -28,11 +28,11 @@ namespace rt::detail {
 struct io_direction {
     static constexpr std::uint32_t ready = 1, sticky = 2, event = 4;
     std::atomic<std::uint32_t> readiness{ready};  // unknown counts as ready: the first call will tell
+    bool polling = false;  // io_uring: poll is in flight
+    bool trying = false;   // epoll: the reactor makes the call of an op that it has unlinked
     io_request* op = nullptr;
     arm* waiter = nullptr;
     std::unique_ptr<io_request> poll;  // io_uring: the readiness request of select arms
-    bool polling = false;
-    bool trying = false;  // epoll: the reactor makes the call of an op that it has unlinked
 
     [[nodiscard]] bool is_ready() const noexcept {
         return (readiness.load(std::memory_order_acquire) & (ready | sticky)) != 0;

@@ -22,9 +22,12 @@ namespace {
 #define RT_FRAMES_FROM_MALLOC 0
 #endif
 
-constexpr std::size_t grain = 64;
+constexpr std::size_t grain = 16;  // classes end 8 above a multiple: what malloc hands out without waste
 constexpr std::size_t largest = 8192;
-constexpr std::size_t classes = largest / grain;
+constexpr std::size_t classes = largest / grain + 1;
+constexpr std::size_t class_of(std::size_t size) { return (size + 7) / grain; }
+constexpr std::size_t size_of(std::size_t index) { return index * grain + 8; }
+static_assert(size_of(class_of(1)) >= 1 && size_of(class_of(24)) == 24 && size_of(class_of(25)) == 40);
 constexpr std::size_t bytes_per_list = 256 * 1024;
 
 struct free_block {
@@ -36,7 +39,7 @@ struct list {
 };
 
 constexpr std::uint32_t limit_of(std::size_t index) {
-    auto n = bytes_per_list / ((index + 1) * grain);
+    auto n = bytes_per_list / size_of(index);
     return static_cast<std::uint32_t>(n < 32 ? 32 : n);
 }
 
@@ -140,7 +143,7 @@ void count(local* l, counted_as what, std::int64_t change) noexcept {
 void* frame_allocate(std::size_t size, counted_as what) {
     auto* l = self();
     count(l, what, 1);
-    auto index = (size - 1) / grain;
+    auto index = class_of(size);
     if (RT_FRAMES_FROM_MALLOC || index >= classes || l == nullptr) return ::operator new(size);
     auto& mine_of_class = l->lists[index];
     if (mine_of_class.first == nullptr) [[unlikely]] {
@@ -153,13 +156,13 @@ void* frame_allocate(std::size_t size, counted_as what) {
         --mine_of_class.length;
         return block;
     }
-    return ::operator new((index + 1) * grain);
+    return ::operator new(size_of(index));
 }
 
 void frame_release(void* memory, std::size_t size, counted_as what) noexcept {
     auto* l = self();
     count(l, what, -1);
-    auto index = (size - 1) / grain;
+    auto index = class_of(size);
     if (RT_FRAMES_FROM_MALLOC || index >= classes || l == nullptr) {
         ::operator delete(memory);
         return;

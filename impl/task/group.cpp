@@ -10,9 +10,11 @@ namespace rt::detail {
 void group_state::add(task_state& task) noexcept {
     hold();
     std::lock_guard guard(lock_);
-    task.next_sibling = first_;
-    if (first_) first_->prev_sibling = &task;
-    first_ = &task;
+    auto& member = *task.membership();
+    member.task = &task;
+    member.next = first_;
+    if (first_) first_->prev = &member;
+    first_ = &member;
     if (stopping_) task.env.request_stop();
 }
 
@@ -22,9 +24,10 @@ void group_state::task_ended(task_state& task) noexcept {
     }
     {
         std::lock_guard guard(lock_);
-        if (task.prev_sibling) task.prev_sibling->next_sibling = task.next_sibling;
-        if (task.next_sibling) task.next_sibling->prev_sibling = task.prev_sibling;
-        if (first_ == &task) first_ = task.next_sibling;
+        auto& member = *task.membership();
+        if (member.prev) member.prev->next = member.next;
+        if (member.next) member.next->prev = member.prev;
+        if (first_ == &member) first_ = member.next;
     }
     drop_and_post();
 }
@@ -45,7 +48,7 @@ void group_state::stop_all() noexcept {
         // A task leaves the list before its header can go, so the list keeps all of them alive.
         std::lock_guard guard(lock_);
         stopping_ = true;
-        for (auto* task = first_; task; task = task->next_sibling) task->env.request_stop();
+        for (auto* m = first_; m; m = m->next) m->task->env.request_stop();
     }
     stop_body();
     drop_and_post();

@@ -28,7 +28,7 @@ void threw_while_unwinding(environment* env) noexcept {
     if (env) {
         auto& task = env->identity();
         what += ", in task " + std::to_string(task.id);
-        if (!task.name.empty()) what += " '" + task.name + "'";
+        if (task.given_name) what += " '" + *task.given_name + "'";
         misuse(what, task.spawned_at);
     }
     misuse(what);

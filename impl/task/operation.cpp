@@ -149,7 +149,7 @@ std::uint64_t id() noexcept {
 }
 std::string_view name() noexcept {
     auto* task = detail::current_identity();
-    return task ? std::string_view(task->name) : std::string_view();
+    return task ? task->name() : std::string_view();
 }
 std::source_location spawned_at() noexcept {
     auto* task = detail::current_identity();

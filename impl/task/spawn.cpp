@@ -4,6 +4,7 @@ module;
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <source_location>
 #include <stdexcept>
@@ -15,11 +16,10 @@ namespace rt {
 
 stopped_error::stopped_error() : std::runtime_error("the task was stopped") {}
 
-task_state::task_state(executor& exec, std::string name, std::source_location where,
-                       detail::group_state* group)
-    : env(exec, identity), group_(group) {
+task_state::task_state(executor& exec, std::string name, std::source_location where)
+    : env(exec, identity) {
     identity.id = detail::next_task_id();
-    identity.name = std::move(name);
+    if (!name.empty()) identity.given_name = std::make_unique<const std::string>(std::move(name));
     identity.spawned_at = where;
     run = &run_first;
 }
@@ -54,8 +54,8 @@ void task_state::on_end(bool stopped) noexcept {
     exec.abandon(*this);
     // One reference left: nobody holds a handle, so nobody else would learn of a failure.
     bool unseen = references_.load(std::memory_order_acquire) == 1;
-    if (group_) {
-        group_->task_ended(*this);
+    if (auto* member = membership()) {
+        member->group->task_ended(*this);
     } else if (unseen && !stopped) {
         if (auto f = failure(); f.exception || f.error) {
             consumed_ = true;

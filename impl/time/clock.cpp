@@ -31,8 +31,10 @@ void paused_clock::advance_to(steady_time instant) noexcept {
 namespace detail {
 
 steady_time saturating_add(steady_time instant, std::chrono::nanoseconds duration) noexcept {
-    auto left = steady_time::max() - instant;
-    if (instant.time_since_epoch().count() > 0 && duration > left) return steady_time::max();
+    auto at = instant.time_since_epoch();
+    using std::chrono::nanoseconds;
+    if (at.count() > 0 && duration > nanoseconds::max() - at) return steady_time::max();
+    if (at.count() < 0 && duration < nanoseconds::min() - at) return steady_time::min();
     return instant + duration;
 }
 

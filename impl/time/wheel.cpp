@@ -14,49 +14,52 @@ timer_wheel::timer_wheel(clock_source& clock) noexcept : clock_(&clock), origin_
     for (auto& level : heads_) {
         for (auto& head : level) head.prev = head.next = &head;
     }
+    never_.prev = never_.next = &never_;
 }
 
-std::uint64_t timer_wheel::floor_tick(steady_time t) const noexcept {
+/// Nanoseconds, 0 for what is before: unsigned, because two instants may be further apart than the
+/// signed type can say.
+std::uint64_t timer_wheel::since_origin(steady_time t) const noexcept {
     if (t <= origin_) return 0;
-    return static_cast<std::uint64_t>((t - origin_).count()) >> tick_bits;
+    return static_cast<std::uint64_t>(t.time_since_epoch().count()) -
+           static_cast<std::uint64_t>(origin_.time_since_epoch().count());
 }
 
 void timer_wheel::insert(timer_node& node, steady_time deadline) noexcept {
     std::lock_guard guard(lock_);
-    auto floor = floor_tick(deadline);
-    bool exact = deadline <= origin_ ||
-                 (static_cast<std::uint64_t>((deadline - origin_).count()) & ((1u << tick_bits) - 1)) == 0;
-    node.tick = floor + (exact ? 0 : 1);
     node.home = this;
+    if (deadline == steady_time::max()) {
+        link(never_, node);
+        return;
+    }
+    constexpr auto last = (std::uint64_t{1} << (levels * slot_bits)) - 1;
+    auto distance = since_origin(deadline);
+    bool exact = (distance & ((std::uint64_t{1} << tick_bits) - 1)) == 0;
+    node.tick = std::min(last, (distance >> tick_bits) + (exact ? 0 : 1));
     place(node);
 }
 
-void timer_wheel::place(timer_node& node) noexcept {
-    // A tick that time has entered already waits for the next one.
-    constexpr auto reach = (std::uint64_t{1} << (levels * slot_bits)) - 1;
-    auto tick = std::max(node.tick, now_tick_ + 1);
-    auto differing = tick ^ now_tick_;
-    unsigned level = 0;
-    if (differing > reach) {
-        // Beyond the wheel: the last slot of the top level that time has not entered.
-        tick = now_tick_ | (reach & ~((std::uint64_t{1} << ((levels - 1) * slot_bits)) - 1));
-        differing = tick ^ now_tick_;
-        if (differing >> ((levels - 1) * slot_bits) == 0) tick = now_tick_ + 1, differing = tick ^ now_tick_;
-    }
-    level = std::min((63u - static_cast<unsigned>(std::countl_zero(differing))) / slot_bits, levels - 1);
-    auto slot = (tick >> (level * slot_bits)) & (slots - 1);
-    auto& head = heads_[level][slot];
+void timer_wheel::link(timer_node& head, timer_node& node) noexcept {
     node.prev = head.prev;
     node.next = &head;
     head.prev->next = &node;
     head.prev = &node;
+}
+
+void timer_wheel::place(timer_node& node) noexcept {
+    // A tick that time has entered already waits for the next one.
+    auto tick = std::max(node.tick, now_tick_ + 1);
+    auto differing = tick ^ now_tick_;
+    auto level = (63u - static_cast<unsigned>(std::countl_zero(differing))) / slot_bits;
+    auto slot = (tick >> (level * slot_bits)) & (slots - 1);
+    link(heads_[level][slot], node);
     occupied_[level] |= std::uint64_t{1} << slot;
 }
 
 void timer_wheel::unlink(timer_node& node) noexcept {
     node.prev->next = node.next;
     node.next->prev = node.prev;
-    if (node.prev == node.next) {  // both are the head: the slot is empty now
+    if (node.prev == node.next && node.prev != &never_) {  // both are the head: the slot is empty now
         auto index = static_cast<std::size_t>(node.prev - &heads_[0][0]);
         occupied_[index / slots] &= ~(std::uint64_t{1} << (index % slots));
     }
@@ -89,15 +92,15 @@ std::optional<steady_time> timer_wheel::next_deadline() noexcept {
     std::lock_guard guard(lock_);
     auto tick = next_tick();
     if (!tick) return std::nullopt;
-    constexpr auto most = static_cast<std::uint64_t>(std::chrono::nanoseconds::max().count()) >> tick_bits;
-    if (*tick >= most) return steady_time::max();
-    return detail::saturating_add(
-        origin_, std::chrono::nanoseconds(static_cast<std::int64_t>(*tick << tick_bits)));
+    if (*tick > since_origin(steady_time::max()) >> tick_bits) return steady_time::max();
+    auto instant =
+        static_cast<std::uint64_t>(origin_.time_since_epoch().count()) + (*tick << tick_bits);
+    return steady_time(std::chrono::nanoseconds(static_cast<std::int64_t>(instant)));
 }
 
 std::size_t timer_wheel::advance(steady_time now) noexcept {
     std::lock_guard guard(lock_);
-    auto target = floor_tick(now);
+    auto target = since_origin(now) >> tick_bits;
     std::size_t fired = 0;
     for (;;) {
         auto tick = next_tick();

@@ -23,15 +23,15 @@ public:
     io_handle() noexcept = default;
     /// Takes the descriptor over.
     explicit io_handle(native_handle descriptor, descriptor_kind kind = descriptor_kind::unknown);
-    io_handle(io_handle&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
-    io_handle& operator=(io_handle&& other) noexcept {
+    inline io_handle(io_handle&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+    inline io_handle& operator=(io_handle&& other) noexcept {
         if (this != &other) {
             close();
             object_ = std::exchange(other.object_, nullptr);
         }
         return *this;
     }
-    ~io_handle() { close(); }
+    inline ~io_handle() { close(); }
 
     /// Another owner of the same descriptor.
     [[nodiscard]] io_handle share() const noexcept;
@@ -40,12 +40,12 @@ public:
     void close_now() noexcept;
 
     [[nodiscard]] native_handle native() const noexcept;
-    [[nodiscard]] explicit operator bool() const noexcept { return object_ != nullptr; }
-    friend bool operator==(const io_handle& a, const io_handle& b) noexcept {
+    [[nodiscard]] inline explicit operator bool() const noexcept { return object_ != nullptr; }
+    inline friend bool operator==(const io_handle& a, const io_handle& b) noexcept {
         return a.object_ == b.object_;
     }
     /// For operations.
-    [[nodiscard]] detail::io_object* object() const noexcept { return object_; }
+    [[nodiscard]] inline detail::io_object* object() const noexcept { return object_; }
 
 private:
     detail::io_object* object_ = nullptr;

@@ -79,9 +79,9 @@ struct io_request {
     io_request* next_cancel = nullptr;
 
     io_request() = default;
-    io_request(io_object* object, io_kind kind, void* data, std::size_t size, int flags = 0) noexcept
+    inline io_request(io_object* object, io_kind kind, void* data, std::size_t size, int flags = 0) noexcept
         : object(object), data(data), size(size), flags(flags), kind(kind) {}
-    io_request(io_request&& other) noexcept  // before it is awaited
+    inline io_request(io_request&& other) noexcept  // before it is awaited
         : object(other.object), data(other.data), size(other.size), flags(other.flags), kind(other.kind) {}
 };
 
@@ -94,7 +94,7 @@ public:
 
     [[nodiscard]] virtual reactor_kind kind() const noexcept = 0;
     /// The calling thread drives it from now on.
-    virtual void attach() noexcept {}
+    inline virtual void attach() noexcept {}
     /// Completes what is complete, waiting for it no longer than that (negative: without limit). Returns how many.
     virtual std::size_t poll(std::chrono::nanoseconds timeout) noexcept = 0;
     /// Ends a poll() that waits, or the next one. Any thread.
@@ -111,15 +111,15 @@ public:
     /// Nobody refers to the object any more: frees it as soon as that is safe.
     virtual void retire(io_object& object) noexcept = 0;
     /// Its runtime has ended: operations on objects that are registered here fail.
-    virtual void stop() noexcept { stopped_.store(true, std::memory_order_release); }
-    [[nodiscard]] bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
+    inline virtual void stop() noexcept { stopped_.store(true, std::memory_order_release); }
+    [[nodiscard]] inline bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
 
-    [[nodiscard]] std::uint64_t in_flight() const noexcept {
+    [[nodiscard]] inline std::uint64_t in_flight() const noexcept {
         return in_flight_.load(std::memory_order_relaxed);
     }
 
 protected:
-    void count_in_flight(int change) noexcept {
+    inline void count_in_flight(int change) noexcept {
         in_flight_.fetch_add(static_cast<std::uint64_t>(static_cast<std::int64_t>(change)),
                              std::memory_order_relaxed);
         count_operations(change);

@@ -39,7 +39,7 @@ namespace detail {
 
 class accept_op : public io_op<accept_op> {
 public:
-    accept_op(const io_handle& h, std::source_location where) noexcept
+    inline accept_op(const io_handle& h, std::source_location where) noexcept
         : io_op(h.object(), io_kind::accept, nullptr, 0), where_(where) {}
     accept_op(accept_op&&) noexcept = default;
 
@@ -48,8 +48,8 @@ public:
     bool delist() noexcept;
     std::coroutine_handle<> wake() noexcept override;
     rt::result<accepted> await_resume();
-    const char* what() const noexcept { return "an accept"; }
-    std::source_location where() const noexcept { return where_; }
+    inline const char* what() const noexcept { return "an accept"; }
+    inline std::source_location where() const noexcept { return where_; }
 
 private:
     struct pause : timer_node {
@@ -83,15 +83,15 @@ public:
 
     /// Waits for a connection: its stream and where it comes from. Lossless: a loser has accepted nothing. A stop
     /// withdraws it. Connections that were reset in the queue are passed over. Errors: accept(2), errc::closed.
-    auto accept(here where = here::current()) { return detail::accept_op(handle_, where); }
+    inline auto accept(here where = here::current()) { return detail::accept_op(handle_, where); }
     /// The stream concept: the next connection; empty once the listener fails or is closed.
     task<std::optional<accepted>> next();
     /// Ends what waits on the listener with errc::closed.
-    void close() noexcept { handle_.close_now(); }
+    inline void close() noexcept { handle_.close_now(); }
 
     [[nodiscard]] result<endpoint> local() const;
-    [[nodiscard]] tcp_options options() const noexcept { return tcp_options(handle_.native()); }
-    [[nodiscard]] const io_handle& handle() const noexcept { return handle_; }
+    [[nodiscard]] inline tcp_options options() const noexcept { return tcp_options(handle_.native()); }
+    [[nodiscard]] inline const io_handle& handle() const noexcept { return handle_; }
 
 private:
     io_handle handle_;

@@ -26,15 +26,15 @@ namespace detail {
 /// Reads once.
 class receive_op : public io_op<receive_op> {
 public:
-    receive_op(const io_handle& h, std::span<std::byte> buffer, int flags, std::source_location where) noexcept
+    inline receive_op(const io_handle& h, std::span<std::byte> buffer, int flags, std::source_location where) noexcept
         : io_op(h.object(), io_kind::receive, buffer.data(), buffer.size(), flags), where_(where) {}
     receive_op(receive_op&&) noexcept = default;
-    rt::result<std::size_t> await_resume() const noexcept {
+    inline rt::result<std::size_t> await_resume() const noexcept {
         if (result < 0) return failure();
         return static_cast<std::size_t>(result);
     }
-    const char* what() const noexcept { return "a read of a socket"; }
-    std::source_location where() const noexcept { return where_; }
+    inline const char* what() const noexcept { return "a read of a socket"; }
+    inline std::source_location where() const noexcept { return where_; }
 
 private:
     std::source_location where_;
@@ -43,16 +43,16 @@ private:
 /// Writes once.
 class send_op : public io_op<send_op> {
 public:
-    send_op(const io_handle& h, std::span<const std::byte> buffer, std::source_location where) noexcept
+    inline send_op(const io_handle& h, std::span<const std::byte> buffer, std::source_location where) noexcept
         : io_op(h.object(), io_kind::send, const_cast<std::byte*>(buffer.data()), buffer.size()),
           where_(where) {}
     send_op(send_op&&) noexcept = default;
-    rt::result<std::size_t> await_resume() const noexcept {
+    inline rt::result<std::size_t> await_resume() const noexcept {
         if (result < 0) return failure();
         return static_cast<std::size_t>(result);
     }
-    const char* what() const noexcept { return "a write to a socket"; }
-    std::source_location where() const noexcept { return where_; }
+    inline const char* what() const noexcept { return "a write to a socket"; }
+    inline std::source_location where() const noexcept { return where_; }
 
 private:
     std::source_location where_;
@@ -63,34 +63,34 @@ class send_all_op : public io_op<send_all_op> {
 public:
     struct lossy {};
     using lossless = lossy;  // how much a loser had written would be unknown
-    send_all_op(const io_handle& h, std::span<const std::byte> buffer, std::source_location where) noexcept
+    inline send_all_op(const io_handle& h, std::span<const std::byte> buffer, std::source_location where) noexcept
         : io_op(h.object(), io_kind::send, const_cast<std::byte*>(buffer.data()), buffer.size()),
           where_(where) {}
     send_all_op(send_all_op&&) noexcept = default;
 
-    bool try_now() noexcept {
+    inline bool try_now() noexcept {
         while (io_op::try_now()) {
             if (all_sent()) return true;
         }
         return false;
     }
-    bool enlist() noexcept {
+    inline bool enlist() noexcept {
         while (io_op::enlist()) {
             if (all_sent()) return true;
         }
         return false;
     }
-    std::coroutine_handle<> wake() noexcept override {
+    inline std::coroutine_handle<> wake() noexcept override {
         // A starved one has not called yet, and a withdrawn one will not.
         if (who == nullptr || withdrawn_ || withdrawn_by_stop() || all_sent()) return io_op::wake();
         return wait_again();
     }
-    rt::result<void> await_resume() const noexcept { return failure(); }
-    const char* what() const noexcept { return "a write to a socket"; }
-    std::source_location where() const noexcept { return where_; }
+    inline rt::result<void> await_resume() const noexcept { return failure(); }
+    inline const char* what() const noexcept { return "a write to a socket"; }
+    inline std::source_location where() const noexcept { return where_; }
 
 private:
-    bool all_sent() noexcept {
+    inline bool all_sent() noexcept {
         if (result < 0) return true;
         auto n = static_cast<std::size_t>(result);
         data = static_cast<std::byte*>(data) + n;
@@ -109,20 +109,20 @@ public:
     vectored_op(const io_handle& h, std::span<const std::span<const std::byte>> buffers,
                 std::source_location where) noexcept;
     vectored_op(vectored_op&&) noexcept = default;
-    bool try_now() noexcept {
+    inline bool try_now() noexcept {
         data = &vector_;
         return io_op::try_now();
     }
-    bool enlist() noexcept {
+    inline bool enlist() noexcept {
         data = &vector_;
         return io_op::enlist();
     }
-    rt::result<std::size_t> await_resume() const noexcept {
+    inline rt::result<std::size_t> await_resume() const noexcept {
         if (result < 0) return failure();
         return static_cast<std::size_t>(result);
     }
-    const char* what() const noexcept { return "a vectored read or write of a socket"; }
-    std::source_location where() const noexcept { return where_; }
+    inline const char* what() const noexcept { return "a vectored read or write of a socket"; }
+    inline std::source_location where() const noexcept { return where_; }
 
 private:
     io_vector vector_;
@@ -167,21 +167,21 @@ class tcp_reader {
 public:
     using here = std::source_location;
     tcp_reader() noexcept = default;
-    explicit tcp_reader(io_handle h) noexcept : handle_(std::move(h)) {}
+    inline explicit tcp_reader(io_handle h) noexcept : handle_(std::move(h)) {}
 
     /// Waits for bytes: how many came, 0 at the end. Lossless; a stop withdraws it. Errors: recv(2).
-    auto read(std::span<std::byte> buffer, here where = here::current()) {
+    inline auto read(std::span<std::byte> buffer, here where = here::current()) {
         return detail::receive_op(handle_, buffer, 0, where);
     }
     /// As read, and leaves the bytes for the next read.
-    auto peek(std::span<std::byte> buffer, here where = here::current()) {
+    inline auto peek(std::span<std::byte> buffer, here where = here::current()) {
         return detail::receive_op(handle_, buffer, peek_flag(), where);
     }
-    auto read_vectored(std::span<const std::span<std::byte>> buffers, here where = here::current()) {
+    inline auto read_vectored(std::span<const std::span<std::byte>> buffers, here where = here::current()) {
         return detail::vectored_op(handle_, buffers, where);
     }
-    [[nodiscard]] const io_handle& handle() const noexcept { return handle_; }
-    [[nodiscard]] io_handle release() && noexcept { return std::move(handle_); }
+    [[nodiscard]] inline const io_handle& handle() const noexcept { return handle_; }
+    [[nodiscard]] inline io_handle release() && noexcept { return std::move(handle_); }
 
     static int peek_flag() noexcept;
 
@@ -194,31 +194,31 @@ class tcp_writer {
 public:
     using here = std::source_location;
     tcp_writer() noexcept = default;
-    explicit tcp_writer(io_handle h) noexcept : handle_(std::move(h)) {}
+    inline explicit tcp_writer(io_handle h) noexcept : handle_(std::move(h)) {}
     tcp_writer(tcp_writer&&) noexcept = default;
-    tcp_writer& operator=(tcp_writer&& other) noexcept {
+    inline tcp_writer& operator=(tcp_writer&& other) noexcept {
         if (this != &other) {
             finish();
             handle_ = std::move(other.handle_);
         }
         return *this;
     }
-    ~tcp_writer() { finish(); }
+    inline ~tcp_writer() { finish(); }
 
     /// Waits until some of the bytes are taken: how many. Lossless; a stop withdraws it. Errors: send(2), no SIGPIPE.
-    auto write(std::span<const std::byte> buffer, here where = here::current()) {
+    inline auto write(std::span<const std::byte> buffer, here where = here::current()) {
         return detail::send_op(handle_, buffer, where);
     }
     /// Waits until all are taken. Not for select: how much a loser had written would be unknown.
-    auto write_all(std::span<const std::byte> buffer, here where = here::current()) {
+    inline auto write_all(std::span<const std::byte> buffer, here where = here::current()) {
         return detail::send_all_op(handle_, buffer, where);
     }
-    auto write_vectored(std::span<const std::span<const std::byte>> buffers, here where = here::current()) {
+    inline auto write_vectored(std::span<const std::span<const std::byte>> buffers, here where = here::current()) {
         return detail::vectored_op(handle_, buffers, where);
     }
     result<> shutdown() const;
-    [[nodiscard]] const io_handle& handle() const noexcept { return handle_; }
-    [[nodiscard]] io_handle release() && noexcept { return std::move(handle_); }
+    [[nodiscard]] inline const io_handle& handle() const noexcept { return handle_; }
+    [[nodiscard]] inline io_handle release() && noexcept { return std::move(handle_); }
 
 private:
     void finish() noexcept;
@@ -230,7 +230,7 @@ class tcp_stream {
 public:
     using here = std::source_location;
     tcp_stream() noexcept = default;
-    explicit tcp_stream(io_handle h) noexcept : handle_(std::move(h)) {}
+    inline explicit tcp_stream(io_handle h) noexcept : handle_(std::move(h)) {}
 
     /// Waits until the connection stands. A stop gives it up and closes the socket. Not for select. Errors: connect(2),
     /// errc::invalid_address for a text that is no address (names are not resolved).
@@ -239,33 +239,33 @@ public:
 
     /// Waits for bytes: how many came, 0 at the end. Resumes on the task's executor. Lossless: a loser has read
     /// nothing. A stop withdraws it. Errors: recv(2), errc::closed after close().
-    auto read(std::span<std::byte> buffer, here where = here::current()) {
+    inline auto read(std::span<std::byte> buffer, here where = here::current()) {
         return detail::receive_op(handle_, buffer, 0, where);
     }
     /// As read, and leaves the bytes for the next read.
-    auto peek(std::span<std::byte> buffer, here where = here::current()) {
+    inline auto peek(std::span<std::byte> buffer, here where = here::current()) {
         return detail::receive_op(handle_, buffer, tcp_reader::peek_flag(), where);
     }
     /// Fills the buffers in order; the first 16 count.
-    auto read_vectored(std::span<const std::span<std::byte>> buffers, here where = here::current()) {
+    inline auto read_vectored(std::span<const std::span<std::byte>> buffers, here where = here::current()) {
         return detail::vectored_op(handle_, buffers, where);
     }
     /// Waits until some of the bytes are taken: how many. Lossless. Errors: send(2); SIGPIPE is not raised.
-    auto write(std::span<const std::byte> buffer, here where = here::current()) {
+    inline auto write(std::span<const std::byte> buffer, here where = here::current()) {
         return detail::send_op(handle_, buffer, where);
     }
     /// Waits until all are taken. Not for select: how much a loser had written would be unknown.
-    auto write_all(std::span<const std::byte> buffer, here where = here::current()) {
+    inline auto write_all(std::span<const std::byte> buffer, here where = here::current()) {
         return detail::send_all_op(handle_, buffer, where);
     }
-    auto write_vectored(std::span<const std::span<const std::byte>> buffers, here where = here::current()) {
+    inline auto write_vectored(std::span<const std::span<const std::byte>> buffers, here where = here::current()) {
         return detail::vectored_op(handle_, buffers, where);
     }
 
     /// Ends one side or both: the peer reads the end. Twice, or after a reset, is no error. Errors: shutdown(2).
     result<> shutdown(shutdown_side side) const;
     /// Ends what waits on the stream, in other tasks too, with errc::closed.
-    void close() noexcept { handle_.close_now(); }
+    inline void close() noexcept { handle_.close_now(); }
     /// Two halves that may live in two tasks.
     [[nodiscard]] std::pair<tcp_reader, tcp_writer> split() &&;
     /// Halves of one stream, together again; misuse for strangers.
@@ -273,8 +273,8 @@ public:
 
     [[nodiscard]] result<endpoint> local() const;
     [[nodiscard]] result<endpoint> peer() const;
-    [[nodiscard]] tcp_options options() const noexcept { return tcp_options(handle_.native()); }
-    [[nodiscard]] const io_handle& handle() const noexcept { return handle_; }
+    [[nodiscard]] inline tcp_options options() const noexcept { return tcp_options(handle_.native()); }
+    [[nodiscard]] inline const io_handle& handle() const noexcept { return handle_; }
 
 private:
     io_handle handle_;

@@ -70,13 +70,13 @@ private:
 class combinator : public wait_op {
 public:
     combinator() noexcept = default;
-    combinator(combinator&&) noexcept {}
+    inline combinator(combinator&&) noexcept {}
 
-    void hold() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
+    inline void hold() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
     /// True: the caller took the count to zero, and ends the combinator.
-    [[nodiscard]] bool drop() noexcept { return count_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+    [[nodiscard]] inline bool drop() noexcept { return count_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
     /// Drops; the last one completes the combinator, by posting it.
-    void drop_and_post() noexcept {
+    inline void drop_and_post() noexcept {
         if (drop()) env_->complete(*this);
     }
 

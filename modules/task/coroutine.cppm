@@ -138,14 +138,14 @@ struct awaits : promise_base {
 };
 
 struct final_awaiter {
-    bool await_ready() const noexcept { return false; }
+    inline bool await_ready() const noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) const noexcept {
         auto& link = *h.promise().owner;
         if (!link.frame) [[unlikely]] threw_while_unwinding(h.promise().env);
         return settle(link);
     }
-    void await_resume() const noexcept {}
+    inline void await_resume() const noexcept {}
 };
 
 template <class T, class Promise>
@@ -304,6 +304,9 @@ template <class A>
 struct awaited_value {
     using type = decltype(std::declval<A>().await_resume());
 };
+template <class A>
+    requires requires(A a) { std::move(a).as_operation(); }
+struct awaited_value<A> : awaited_value<decltype(std::declval<A>().as_operation())> {};
 template <class T>
 struct awaited_value<task<T>> {
     using type = T;

@@ -124,12 +124,12 @@ void set_current_executor(executor* current) noexcept;
 /// For critical sections of a few instructions that are uncontended as a rule. It yields when they are not.
 class spin_lock {
 public:
-    void lock() noexcept {
+    inline void lock() noexcept {
         if (held_.exchange(true, std::memory_order_acquire)) lock_slowly();
     }
-    bool try_lock() noexcept { return !held_.exchange(true, std::memory_order_acquire); }
+    inline bool try_lock() noexcept { return !held_.exchange(true, std::memory_order_acquire); }
     // Release: pairs with the acquire in lock(); what the section wrote is seen by the next holder.
-    void unlock() noexcept { held_.store(false, std::memory_order_release); }
+    inline void unlock() noexcept { held_.store(false, std::memory_order_release); }
 
 private:
     void lock_slowly() noexcept;

@@ -1,4 +1,4 @@
-// Coroutine frames and task headers come from a recycler: size classes of 64 bytes in per-thread lists.
+// Coroutine frames and task headers come from a recycler: size classes of 16 bytes in per-thread lists.
 //
 // A task that is spawned and ends on a server's steady path reuses the memory of the one before it: 8 ns
 // where malloc takes 21. Frames may be freed by another thread than the one that took them; a full list

@@ -44,7 +44,7 @@ protected:
     virtual void stop_body() noexcept = 0;
     executor* exec_ = nullptr;
     spin_lock lock_;
-    task_state* first_ = nullptr;  // guarded by lock_
+    group_member* first_ = nullptr;  // guarded by lock_
     bool stopping_ = false;        // guarded by lock_
     std::exception_ptr failed_;    // guarded by lock_ until the group is over
     std::error_code error_;
@@ -92,8 +92,9 @@ private:
     template <class T>
     void spawn_into(executor& exec, task_options options, task<T> body, std::source_location where) {
         if (state_->closed()) misuse("spawn into a task_group that has ended", where);
-        auto* root = detail::task_root<T>::make(exec, std::move(body), std::move(options.name), where,
-                                                state_);
+        using root_type = detail::task_root<T, detail::group_member>;
+        auto* root = root_type::make(exec, std::move(body), std::move(options.name), where,
+                                     {.group = state_});
         state_->add(*root);
         root->consume();
         root->start();

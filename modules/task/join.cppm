@@ -33,7 +33,7 @@ public:
         strand_.bind(env_->exec());
         hold();
         strand_.enter();
-        std::apply([this](auto&... c) { (start(c), ...); }, children_);
+        std::apply([this](auto&... c) { (this->start(c), ...); }, children_);
         strand_.leave();
         if (drop()) return wake();
         return env_->arm(*this);

@@ -37,30 +37,30 @@ export namespace rt::detail {
 class commit_word {
 public:
     /// True: the arm has won, hand the item over. False: leave the item where it is.
-    bool claim(std::uint32_t arm) noexcept { return advance(won_base + arm); }
+    inline bool claim(std::uint32_t arm) noexcept { return advance(won_base + arm); }
     /// True: the caller completes the select, whose task will then try its arms.
-    bool claim_to_try() noexcept { return advance(trying); }
+    inline bool claim_to_try() noexcept { return advance(trying); }
     /// The canceller's claim.
-    bool claim_to_stop() noexcept {
+    inline bool claim_to_stop() noexcept {
         auto seen = open;
         return word_.compare_exchange_strong(seen, stopped, std::memory_order_acq_rel);
     }
     /// The select's task, before any arm is published or after all are trying.
-    void start_trying() noexcept { word_.store(trying, std::memory_order_release); }
-    void win(std::uint32_t arm) noexcept { word_.store(won_base + arm, std::memory_order_release); }
+    inline void start_trying() noexcept { word_.store(trying, std::memory_order_release); }
+    inline void win(std::uint32_t arm) noexcept { word_.store(won_base + arm, std::memory_order_release); }
     /// Ends trying without a winner; false: try all arms again first.
-    bool reopen() noexcept {
+    inline bool reopen() noexcept {
         auto seen = trying;
         if (word_.compare_exchange_strong(seen, open, std::memory_order_acq_rel)) return true;
         word_.store(trying, std::memory_order_release);
         return false;
     }
     /// The arm that has won, or -1.
-    [[nodiscard]] int winner() const noexcept {
+    [[nodiscard]] inline int winner() const noexcept {
         auto seen = word_.load(std::memory_order_acquire);
         return seen >= won_base ? static_cast<int>(seen - won_base) : -1;
     }
-    [[nodiscard]] bool is_trying() const noexcept {
+    [[nodiscard]] inline bool is_trying() const noexcept {
         auto seen = word_.load(std::memory_order_acquire);
         return seen == trying || seen == recheck;
     }
@@ -68,7 +68,7 @@ public:
 private:
     static constexpr std::uint32_t open = 0, trying = 1, recheck = 2, stopped = 3, won_base = 4;
 
-    bool advance(std::uint32_t to) noexcept {
+    inline bool advance(std::uint32_t to) noexcept {
         auto seen = word_.load(std::memory_order_acquire);
         for (;;) {
             auto next = seen == open ? to : recheck;
@@ -85,27 +85,27 @@ private:
 class arm {
 public:
     /// Under the primitive's lock, with the item in hand.
-    bool claim() noexcept { return commit_ == nullptr || commit_->claim(index_); }
+    inline bool claim() noexcept { return commit_ == nullptr || commit_->claim(index_); }
     /// After claim() succeeded and the lock was given back.
-    void complete() noexcept {
+    inline void complete() noexcept {
         auto* op = target_;
         op->env()->complete(*op);
     }
     /// Where only readiness is known: true: call complete(), and the operation tries for itself.
-    bool claim_to_try() noexcept { return commit_ == nullptr || commit_->claim_to_try(); }
-    [[nodiscard]] bool selected() const noexcept { return commit_ != nullptr; }
-    void join_select(wait_op& select, commit_word& commit, std::uint32_t index) noexcept {
+    inline bool claim_to_try() noexcept { return commit_ == nullptr || commit_->claim_to_try(); }
+    [[nodiscard]] inline bool selected() const noexcept { return commit_ != nullptr; }
+    inline void join_select(wait_op& select, commit_word& commit, std::uint32_t index) noexcept {
         target_ = &select;
         commit_ = &commit;
         index_ = index;
     }
     /// Waits in the place of another operation, which is completed and tried instead.
-    void stand_in_for(arm& other, wait_op& op) noexcept {
+    inline void stand_in_for(arm& other, wait_op& op) noexcept {
         target_ = other.commit_ ? other.target_ : &op;
         commit_ = other.commit_;
         index_ = other.index_;
     }
-    [[nodiscard]] bool stop_requested() const noexcept { return target_->env()->stop_requested(); }
+    [[nodiscard]] inline bool stop_requested() const noexcept { return target_->env()->stop_requested(); }
 
     arm* prev_arm = nullptr;  // the primitive's list; guarded by its lock
     arm* next_arm = nullptr;
@@ -202,9 +202,8 @@ public:
     void set_failure(void (*fail)(promise_base&, std::error_code)) noexcept { fail_ = fail; }
     bool await_ready() noexcept {
         if (!Op::await_ready()) return false;
-        ready_ = !Op::failure();
-        failed_ = !ready_;
-        return ready_;
+        failed_ = static_cast<bool>(Op::failure());
+        return !failed_;
     }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
@@ -225,7 +224,6 @@ protected:
 
 private:
     void (*fail_)(promise_base&, std::error_code) = nullptr;
-    bool ready_ = false;
     bool failed_ = false;
 };
 

@@ -22,6 +22,7 @@ module;
 #include <coroutine>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <new>
 #include <source_location>
 #include <string>
@@ -53,11 +54,15 @@ inline void* keep_placement_new(void* p) noexcept { return ::new (p) char; }
 /// What a task is called and what it may still do; shared by the scopes of one task.
 struct task_identity {
     std::uint64_t id = 0;
-    std::string name;
+    std::unique_ptr<const std::string> given_name;  // most tasks have none
     std::source_location spawned_at;
     int budget = operations_per_turn;
     bool budgeted = true;
     bool unwinding = false;
+
+    [[nodiscard]] inline std::string_view name() const noexcept {
+        return given_name ? std::string_view(*given_name) : std::string_view();
+    }
 };
 
 struct promise_base;
@@ -83,19 +88,19 @@ class wait_op;
 class environment {
 public:
     environment() = default;
-    environment(executor& exec, detail::task_identity& identity) noexcept
+    inline environment(executor& exec, detail::task_identity& identity) noexcept
         : exec_(&exec), identity_(&identity) {}
     environment(const environment&) = delete;
     environment& operator=(const environment&) = delete;
 
-    void bind(executor& exec, detail::task_identity& identity) noexcept {
+    inline void bind(executor& exec, detail::task_identity& identity) noexcept {
         exec_ = &exec;
         identity_ = &identity;
     }
-    [[nodiscard]] executor& exec() const noexcept { return *exec_; }
-    [[nodiscard]] detail::task_identity& identity() const noexcept { return *identity_; }
+    [[nodiscard]] inline executor& exec() const noexcept { return *exec_; }
+    [[nodiscard]] inline detail::task_identity& identity() const noexcept { return *identity_; }
 
-    [[nodiscard]] bool stop_requested() const noexcept {
+    [[nodiscard]] inline bool stop_requested() const noexcept {
         return (state_.load(std::memory_order_acquire) & stop) != 0;
     }
     /// Asks the scope to stop: withdraws what it waits for, and has it unwound on its own executor.
@@ -108,7 +113,7 @@ public:
     void complete(detail::wait_op& op) noexcept;
 
     /// Takes one operation from the task's budget; false: let others run first.
-    [[nodiscard]] bool charge() noexcept {
+    [[nodiscard]] inline bool charge() noexcept {
         auto& task = *identity_;
         if (--task.budget >= 0 || !task.budgeted) [[likely]] return true;
         return false;
@@ -144,27 +149,27 @@ struct promise_base {
 /// Base of every awaiter that waits for something outside its own chain of frames. It lives in the frame.
 class wait_op : public work_item {
 public:
-    wait_op() noexcept { run = &run_posted; }
+    inline wait_op() noexcept { run = &run_posted; }
     // Moved only before it is awaited.
-    wait_op(wait_op&& other) noexcept : env_(other.env_) { run = &run_posted; }
+    inline wait_op(wait_op&& other) noexcept : env_(other.env_) { run = &run_posted; }
     wait_op& operator=(wait_op&&) = delete;
 
-    void bind(environment* env) noexcept { env_ = env; }
-    [[nodiscard]] environment* env() const noexcept { return env_; }
+    inline void bind(environment* env) noexcept { env_ = env; }
+    [[nodiscard]] inline environment* env() const noexcept { return env_; }
 
     /// Takes the operation back; true: it was still pending, and will not complete any more.
     /// Called by a canceller, on any thread, at most once.
     virtual bool withdraw() noexcept = 0;
     /// Runs on the task's executor once the operation is complete or withdrawn.
-    virtual std::coroutine_handle<> wake() noexcept {
+    inline virtual std::coroutine_handle<> wake() noexcept {
         return withdrawn_ ? unwind(*frame_) : deliver();
     }
 
 protected:
     ~wait_op() = default;
     /// Whom to resume with the result.
-    virtual std::coroutine_handle<> deliver() noexcept { return continuation_; }
-    void suspend_in(std::coroutine_handle<> h, promise_base& frame) noexcept {
+    inline virtual std::coroutine_handle<> deliver() noexcept { return continuation_; }
+    inline void suspend_in(std::coroutine_handle<> h, promise_base& frame) noexcept {
         continuation_ = h;
         frame_ = &frame;
     }

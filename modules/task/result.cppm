@@ -54,21 +54,21 @@ public:
     using value_type = T;
     using error_type = std::error_code;
 
-    result() requires std::default_initializable<T> : state_(std::in_place_index<0>) {}
+    inline result() requires std::default_initializable<T> : state_(std::in_place_index<0>) {}
     template <class U = T>
         requires(std::constructible_from<T, U> && !is_result<std::remove_cvref_t<U>> &&
                  !std::same_as<std::remove_cvref_t<U>, std::error_code> &&
                  !std::is_error_code_enum_v<std::remove_cvref_t<U>>)
-    explicit(!std::convertible_to<U, T>) result(U&& value)
+    inline explicit(!std::convertible_to<U, T>) result(U&& value)
         : state_(std::in_place_index<0>, std::forward<U>(value)) {}
-    result(std::error_code error) : state_(std::in_place_index<1>, error) {}
+    inline result(std::error_code error) : state_(std::in_place_index<1>, error) {}
     template <class E>
         requires std::is_error_code_enum_v<E>
-    result(E error) : result(make_error_code(error)) {}
+    inline result(E error) : result(make_error_code(error)) {}
 
-    [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
-    explicit operator bool() const noexcept { return has_value(); }
-    [[nodiscard]] std::error_code error() const noexcept {
+    [[nodiscard]] inline bool has_value() const noexcept { return state_.index() == 0; }
+    inline explicit operator bool() const noexcept { return has_value(); }
+    [[nodiscard]] inline std::error_code error() const noexcept {
         auto* e = std::get_if<1>(&state_);
         return e ? *e : std::error_code{};
     }
@@ -80,10 +80,10 @@ public:
     const T* operator->() const noexcept { return std::get_if<0>(&state_); }
 
     /// The value; throws std::system_error when there is none.
-    T& value() & { check(); return **this; }
-    const T& value() const& { check(); return **this; }
-    T&& value() && { check(); return *std::move(*this); }
-    T&& or_throw() && { return std::move(*this).value(); }
+    inline T& value() & { check(); return **this; }
+    inline const T& value() const& { check(); return **this; }
+    inline T&& value() && { check(); return *std::move(*this); }
+    inline T&& or_throw() && { return std::move(*this).value(); }
 
     template <class U>
     T value_or(U&& other) && {
@@ -118,17 +118,17 @@ public:
     template <class E>
         requires(std::same_as<typename E::value_type, T> &&
                  std::same_as<typename E::error_type, std::error_code> && !is_result<E>)
-    operator E() && {
+    inline operator E() && {
         if (has_value()) return E(*std::move(*this));
         return E(typename E::unexpected_type(error()));
     }
 
-    friend bool operator==(const result& a, const result& b) requires std::equality_comparable<T> {
+    inline friend bool operator==(const result& a, const result& b) requires std::equality_comparable<T> {
         return a.state_ == b.state_;
     }
 
 private:
-    void check() const {
+    inline void check() const {
         if (!has_value()) throw_error(error());
     }
     std::variant<T, std::error_code> state_;
@@ -141,17 +141,17 @@ public:
     using error_type = std::error_code;
 
     result() noexcept = default;
-    result(std::error_code error) noexcept : error_(error) {}
+    inline result(std::error_code error) noexcept : error_(error) {}
     template <class E>
         requires std::is_error_code_enum_v<E>
-    result(E error) : result(make_error_code(error)) {}
+    inline result(E error) : result(make_error_code(error)) {}
 
-    [[nodiscard]] bool has_value() const noexcept { return !error_; }
-    explicit operator bool() const noexcept { return has_value(); }
-    [[nodiscard]] std::error_code error() const noexcept { return error_; }
+    [[nodiscard]] inline bool has_value() const noexcept { return !error_; }
+    inline explicit operator bool() const noexcept { return has_value(); }
+    [[nodiscard]] inline std::error_code error() const noexcept { return error_; }
     void operator*() const noexcept {}
-    void value() const { if (error_) throw_error(error_); }
-    void or_throw() const { value(); }
+    inline void value() const { if (error_) throw_error(error_); }
+    inline void or_throw() const { value(); }
     template <class F>
     auto and_then(F&& f) const -> std::invoke_result_t<F> {
         if (error_) return error_;
@@ -160,7 +160,7 @@ public:
     template <class E>
         requires(std::is_void_v<typename E::value_type> &&
                  std::same_as<typename E::error_type, std::error_code> && !is_result<E>)
-    operator E() const {
+    inline operator E() const {
         if (!error_) return E();
         return E(typename E::unexpected_type(error_));
     }

@@ -38,6 +38,14 @@ public:
 
 namespace detail {
 class group_state;
+/// A task's place in its group.
+struct group_member {
+    group_state* group = nullptr;
+    class rt::task_state* task = nullptr;
+    group_member* prev = nullptr;  // the group's list; guarded by its lock
+    group_member* next = nullptr;
+};
+struct no_group {};
 }
 
 /// The header of a spawned task. For executors and groups; users hold a join_handle.
@@ -49,8 +57,6 @@ public:
     task_state* prev_task = nullptr;  // the runtime's list of live tasks; guarded by its lock
     task_state* next_task = nullptr;
     unsigned shard = 0;
-    task_state* prev_sibling = nullptr;  // the group's list; guarded by its lock
-    task_state* next_sibling = nullptr;
 
     /// Makes the task known to its runtime and runs it.
     void start() noexcept;
@@ -60,6 +66,8 @@ public:
     [[nodiscard]] bool was_stopped() const noexcept { return stopped_; }
     /// The exception or error value that it ended with. After it has ended.
     [[nodiscard]] virtual unhandled_failure failure() const noexcept = 0;
+    /// Null: it is in no group.
+    virtual detail::group_member* membership() noexcept { return nullptr; }
 
     bool try_join() noexcept { return ended(); }
     bool enlist(detail::arm& joiner) noexcept;
@@ -70,8 +78,7 @@ public:
     [[nodiscard]] bool consumed() const noexcept { return consumed_; }
 
 protected:
-    task_state(executor& exec, std::string name, std::source_location where,
-               detail::group_state* group);
+    task_state(executor& exec, std::string name, std::source_location where);
     virtual ~task_state() = default;
     virtual void destroy() noexcept = 0;
     virtual detail::child_link& link() noexcept = 0;
@@ -86,7 +93,6 @@ private:
     bool consumed_ = false;
     detail::spin_lock lock_;
     detail::arm* joiner_ = nullptr;
-    detail::group_state* group_;
 };
 
 namespace detail {
@@ -96,15 +102,16 @@ std::uint64_t next_task_id() noexcept;
 executor& executor_to_spawn_on(std::source_location where) noexcept;
 executor& executor_of_worker(unsigned worker, std::source_location where);
 
-template <class T>
-class task_root final : public task_state, public typed_link<T> {
+/// Member is group_member for tasks of groups, and takes no room otherwise.
+template <class T, class Member = no_group>
+class task_root final : public task_state, public typed_link<T>, public Member {
 public:
     static task_root* make(executor& exec, task<T>&& body, std::string name,
-                           std::source_location where, group_state* group = nullptr) {
+                           std::source_location where, Member member = {}) {
         auto frame = body.release();
         if (!frame) misuse("a task that was moved from is spawned", where);
         auto* memory = frame_allocate(sizeof(task_root), counted_as::task);
-        auto* root = ::new (memory) task_root(exec, std::move(name), where, group);
+        auto* root = ::new (memory) task_root(exec, std::move(name), where, member);
         root->frame = frame;
         frame.promise().owner = root;
         frame.promise().env = &root->env;
@@ -112,21 +119,21 @@ public:
     }
     [[nodiscard]] unhandled_failure failure() const noexcept override {
         unhandled_failure f{this->identity.id, {}, this->identity.spawned_at, {}, {}};
-        f.task_name = this->identity.name;
+        f.task_name = this->identity.name();
         if (auto* e = std::get_if<2>(&this->outcome)) f.exception = *e;
         f.error = this->error();
         return f;
     }
 
 private:
-    task_root(executor& exec, std::string name, std::source_location where, group_state* group)
-        : task_state(exec, std::move(name), where, group) {
+    task_root(executor& exec, std::string name, std::source_location where, Member member)
+        : task_state(exec, std::move(name), where), Member(member) {
         this->hook = [](child_link& link, child_link::ending how) noexcept -> child_link::next_step {
             static_cast<task_root&>(link).on_end(how == child_link::ending::stopped);
             return {nullptr, std::noop_coroutine()};
         };
     }
-    ~task_root() override = default;
+    ~task_root() noexcept override {}  // what T's may throw, destroy() has dealt with
     void destroy() noexcept override {
         // A result's destructor may ask for the task's id.
         auto* before = exchange_identity(&this->identity);
@@ -136,6 +143,13 @@ private:
         frame_release(this, sizeof(task_root), counted_as::task);
     }
     child_link& link() noexcept override { return *this; }
+    group_member* membership() noexcept override {
+        if constexpr (std::is_same_v<Member, group_member>) {
+            return this;
+        } else {
+            return nullptr;
+        }
+    }
 };
 
 }  // namespace detail

@@ -15,8 +15,8 @@ namespace detail {
 
 class yield_op final : public wait_op {
 public:
-    explicit yield_op(std::source_location where) noexcept : where_(where) {}
-    bool await_ready() const noexcept {
+    inline explicit yield_op(std::source_location where) noexcept : where_(where) {}
+    inline bool await_ready() const noexcept {
         if (env_ == nullptr) awaited_outside("rt::yield_now", where_);
         return false;
     }
@@ -26,9 +26,9 @@ public:
         env_->exec().post_later(*this);
         return std::noop_coroutine();
     }
-    void await_resume() const noexcept {}
-    bool withdraw() noexcept override { return false; }
-    std::coroutine_handle<> wake() noexcept override {
+    inline void await_resume() const noexcept {}
+    inline bool withdraw() noexcept override { return false; }
+    inline std::coroutine_handle<> wake() noexcept override {
         return env_->stop_requested() ? unwind(*frame_) : deliver();
     }
 
@@ -39,14 +39,14 @@ private:
 class budget_op final : public leaf_op<budget_op> {
 public:
     using lossless = void;
-    explicit budget_op(std::source_location where) noexcept : where_(where) {}
+    inline explicit budget_op(std::source_location where) noexcept : where_(where) {}
     budget_op(budget_op&&) noexcept = default;
-    bool try_now() const noexcept { return true; }
-    bool enlist() const noexcept { return true; }
-    bool delist() const noexcept { return false; }
-    void await_resume() const noexcept {}
-    const char* what() const noexcept { return "rt::consume_budget"; }
-    std::source_location where() const noexcept { return where_; }
+    inline bool try_now() const noexcept { return true; }
+    inline bool enlist() const noexcept { return true; }
+    inline bool delist() const noexcept { return false; }
+    inline void await_resume() const noexcept {}
+    inline const char* what() const noexcept { return "rt::consume_budget"; }
+    inline std::source_location where() const noexcept { return where_; }
 
 private:
     std::source_location where_;
@@ -55,12 +55,12 @@ private:
 /// Lifts the budget of the running task, and puts it back when the frame goes.
 class budget_lift {
 public:
-    budget_lift() noexcept : task_(current_identity()), before_(task_->budgeted) {
+    inline budget_lift() noexcept : task_(current_identity()), before_(task_->budgeted) {
         task_->budgeted = false;
     }
     budget_lift(const budget_lift&) = delete;
     budget_lift& operator=(const budget_lift&) = delete;
-    ~budget_lift() { task_->budgeted = before_; }
+    inline ~budget_lift() { task_->budgeted = before_; }
 
 private:
     task_identity* task_;

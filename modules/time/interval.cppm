@@ -52,15 +52,15 @@ public:
     };
 
     /// Waits for the next tick. Lossless: a tick that was not delivered is still due. A stop withdraws it.
-    tick_op tick(std::source_location where = std::source_location::current()) noexcept {
+    inline tick_op tick(std::source_location where = std::source_location::current()) noexcept {
         return {*this, where};
     }
     /// The stream concept: never empty.
-    task<std::optional<steady_time>> next() { co_return co_await tick(); }
+    inline task<std::optional<steady_time>> next() { co_return co_await tick(); }
 
-    [[nodiscard]] std::chrono::nanoseconds period() const noexcept { return period_; }
+    [[nodiscard]] inline std::chrono::nanoseconds period() const noexcept { return period_; }
     /// The next tick comes a period from now.
-    void reset() noexcept { restart_ = true; }
+    inline void reset() noexcept { restart_ = true; }
 
 private:
     static std::chrono::nanoseconds checked(std::chrono::nanoseconds period);

@@ -18,10 +18,10 @@ timer_service& timers_of(wait_op& op, const char* what, std::source_location whe
 class sleep_op : public leaf_op<sleep_op>, public timer_node {
 public:
     using lossless = void;
-    sleep_op(steady_time deadline, std::chrono::nanoseconds delay,
+    inline sleep_op(steady_time deadline, std::chrono::nanoseconds delay,
              std::source_location where) noexcept
         : deadline_(deadline), delay_(delay), where_(where) {}
-    sleep_op(sleep_op&& other) noexcept
+    inline sleep_op(sleep_op&& other) noexcept
         : leaf_op(std::move(other)),
           deadline_(other.deadline_),
           delay_(other.delay_),
@@ -29,14 +29,31 @@ public:
 
     bool try_now() noexcept;
     bool enlist() noexcept;
-    bool delist() noexcept { return home != nullptr && home->remove(*this); }
-    void await_resume() const noexcept {}
-    const char* what() const noexcept { return "rt::sleep"; }
-    std::source_location where() const noexcept { return where_; }
+    inline bool delist() noexcept { return home != nullptr && home->remove(*this); }
+    inline void await_resume() const noexcept {}
+    inline const char* what() const noexcept { return "rt::sleep"; }
+    inline std::source_location where() const noexcept { return where_; }
 
 private:
     steady_time deadline_;            // known at the first try when a delay was given
     std::chrono::nanoseconds delay_;  // negative: deadline_ counts
+    std::source_location where_;
+};
+
+// At namespace scope: of a local class in a module importers do not find the vtable.
+class now_op final : public leaf_op<now_op> {
+public:
+    using lossless = void;
+    explicit now_op(std::source_location where) noexcept : where_(where) {}
+    now_op(now_op&& other) noexcept = default;
+    bool try_now() const noexcept { return true; }
+    bool enlist() const noexcept { return true; }
+    bool delist() const noexcept { return false; }
+    steady_time await_resume() noexcept { return timers_of(*this, what(), where_).now(); }
+    const char* what() const noexcept { return "rt::this_task::now"; }
+    std::source_location where() const noexcept { return where_; }
+
+private:
     std::source_location where_;
 };
 
@@ -60,30 +77,10 @@ inline auto sleep_until(steady_time instant,
 
 namespace this_task {
 
-/// The time of the runtime's clock: co_await rt::this_task::now().
-struct now_op {
-    std::source_location where;
-    auto as_operation() && {
-        class op final : public detail::leaf_op<op> {
-        public:
-            explicit op(std::source_location where) noexcept : where_(where) {}
-            op(op&&) noexcept = default;
-            bool try_now() noexcept { return true; }
-            bool enlist() noexcept { return true; }
-            bool delist() noexcept { return false; }
-            steady_time await_resume() noexcept {
-                return detail::timers_of(*this, what(), where_).now();
-            }
-            const char* what() const noexcept { return "rt::this_task::now"; }
-            std::source_location where() const noexcept { return where_; }
-
-        private:
-            std::source_location where_;
-        };
-        return op(where);
-    }
-};
-inline now_op now(std::source_location where = std::source_location::current()) { return {where}; }
+/// The time of the runtime's clock: co_await rt::this_task::now(). It is ready at once.
+inline auto now(std::source_location where = std::source_location::current()) {
+    return detail::now_op(where);
+}
 
 }  // namespace this_task
 }  // namespace rt
