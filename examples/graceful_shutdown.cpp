@@ -10,9 +10,9 @@
 using namespace std::chrono_literals;
 
 struct room {
-    rt::notify left;   // somebody has left
-    int inside = 0;    // guarded by mutex: tasks may run on several workers
-    rt::mutex mutex;
+    rt::mutex mutex;  // tasks may run on several workers
+    int inside = 0;   // guarded by mutex
+    rt::notify left;  // somebody has left
 };
 
 // Answers in upper case; "slowly" is half a second of work, so that there is something to drain.
@@ -36,6 +36,20 @@ rt::task<> guest(room& room, rt::tcp_stream peer) {
     room.left.notify_one();
 }
 
+// Waits until the room is empty, but two seconds at most: a guest that is idle would keep us for ever.
+rt::task<> drain(room& room, rt::task_group& guests) {
+    auto end = co_await rt::this_task::now() + 2s;
+    for (;;) {
+        {
+            auto guard = co_await room.mutex.lock();
+            if (room.inside == 0) co_return;
+        }
+        auto first = co_await rt::select(room.left.wait(), rt::sleep_until(end));
+        if (first.index() == 1) guests.stop();  // a stop unwinds them: their streams close
+        if (first.index() == 1) co_return;
+    }
+}
+
 rt::io_task<> serve(rt::endpoint at) {
     auto listener = co_await rt::tcp_listener::bind(at).or_return();
     if (auto at_port = listener.local()) say_listening(*at_port);
@@ -54,12 +68,7 @@ rt::io_task<> serve(rt::endpoint at) {
             guests.spawn(guest(room, std::move(connection->stream)));
         }
         std::cout << "draining" << std::endl;
-        // Idle connections would keep us here for ever: those that are quiet for a while are stopped.
-        auto drained = [](rt::task_group& guests) -> rt::task<> {
-            co_await rt::sleep(2s);
-            guests.stop();
-        };
-        guests.spawn(drained(guests));
+        guests.spawn(drain(room, guests));
         co_return {};
     });
 }

@@ -1,5 +1,6 @@
 // HTTP/1.1 by hand: keep-alive, pipelining with one write per batch, and an answer to bad input.
 #include <array>
+#include <chrono>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,8 +16,7 @@ constexpr std::string_view too_large =
 
 enum class verdict { answer, answer_and_close, refuse };
 
-// A head is fine when its first line is "METHOD target HTTP/1.x" (RFC 9112, 3). Bodies are not taken, so that nobody
-// makes us keep what they announce.
+// A head is fine when its first line is "METHOD target HTTP/1.x" (RFC 9112, 3). Bodies are refused.
 verdict judge(std::string_view head) {
     auto line = head.substr(0, head.find("\r\n"));
     auto first = line.find(' '), last = line.rfind(' ');
@@ -34,6 +34,15 @@ verdict judge(std::string_view head) {
     if (body) return verdict::refuse;
     bool close = lower.find("\r\nconnection: close") != lower.npos || version == "HTTP/1.0";
     return close ? verdict::answer_and_close : verdict::answer;
+}
+
+// Closing while bytes are unread would reset the connection, and the peer would lose our last answer.
+rt::io_task<> part_from(rt::tcp_stream& peer) {
+    std::array<std::byte, 4096> rest;
+    if (auto shut = peer.shutdown(rt::shutdown_side::write); !shut) co_return shut;
+    while (co_await peer.read(rest).or_return() != 0) {
+    }
+    co_return {};
 }
 
 rt::io_task<> serve(rt::tcp_stream peer) {
@@ -62,7 +71,7 @@ rt::io_task<> serve(rt::tcp_stream peer) {
         filled = input.copy(buffer.data(), input.size());
         co_await peer.write_all(std::as_bytes(std::span(out))).or_return();
     }
-    co_return {};
+    co_return co_await rt::timeout(std::chrono::seconds(1), part_from(peer));
 }
 
 int main(int argc, char** argv) {

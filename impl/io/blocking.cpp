@@ -1,7 +1,9 @@
 module;
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <system_error>
@@ -24,6 +26,7 @@ struct blocking_pool::shared {
     bool closed = false;
     std::size_t limit;
     std::chrono::nanoseconds keep_alive;
+    std::function<void()> on_idle;
 
     blocking_job* pop() {
         auto* job = first;
@@ -37,10 +40,17 @@ struct blocking_pool::shared {
     void serve();
 };
 
-blocking_pool::blocking_pool(std::size_t limit, std::chrono::nanoseconds keep_alive)
+namespace {
+/// Waits compute "now + this"; a longer one would overflow, and be over at once.
+constexpr std::chrono::nanoseconds longest_wait = std::chrono::hours(24 * 365);
+}  // namespace
+
+blocking_pool::blocking_pool(std::size_t limit, std::chrono::nanoseconds keep_alive,
+                             std::function<void()> on_idle)
     : shared_(std::make_shared<shared>()) {
     shared_->limit = limit;
-    shared_->keep_alive = keep_alive;
+    shared_->keep_alive = std::min(keep_alive, longest_wait);
+    shared_->on_idle = std::move(on_idle);
 }
 
 blocking_pool::~blocking_pool() { (void)close(std::chrono::nanoseconds(-1)); }
@@ -55,6 +65,11 @@ void blocking_pool::shared::serve() {
             job->run(*job);  // completes its task, which may free it
             guard.lock();
             --running;
+            if (on_idle && running + queued == 0) {
+                guard.unlock();
+                on_idle();
+                guard.lock();
+            }
             continue;
         }
         if (closed) break;
@@ -71,8 +86,8 @@ bool blocking_pool::submit(blocking_job& job) noexcept {
     auto& s = *shared_;
     std::lock_guard guard(s.mutex);
     if (s.closed) return false;
-    // An idle thread stays counted until it has taken its job, and so does the job: more jobs than idle threads
-    // means that somebody would wait.
+    // An idle thread stays counted until it has taken its job, and so does the job: more jobs than
+    // idle threads means that somebody would wait.
     if (s.queued + 1 > s.idle && s.threads < s.limit) {
         try {
             std::thread([s = shared_] { s->serve(); }).detach();
@@ -108,7 +123,7 @@ std::size_t blocking_pool::close(std::chrono::nanoseconds limit) noexcept {
     s.closed = true;
     s.work.notify_all();
     auto over = [&] { return s.threads == 0; };
-    if (limit.count() < 0) {
+    if (limit.count() < 0 || limit > longest_wait) {
         s.ended.wait(guard, over);
     } else {
         s.ended.wait_for(guard, limit, over);

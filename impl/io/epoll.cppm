@@ -146,6 +146,8 @@ public:
         free_retired();
     }
     void retire(io_object& object) noexcept override {
+        // The descriptor goes now: the peer waits for that. The memory stays until no event can name it.
+        ::close(std::exchange(object.fd, -1));
         auto* seen = retired_.load(std::memory_order_relaxed);
         do {
             object.next_retired = seen;

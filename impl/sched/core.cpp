@@ -6,6 +6,7 @@ module;
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,21 +30,28 @@ runtime_core::runtime_core(runtime_options options, std::vector<std::shared_ptr<
     : options_(std::move(options)),
       clock_(options_.clock ? options_.clock : &real_clock()),
       reactors_(std::move(reactors)),
-      pool_(options_.blocking_threads, options_.blocking_keep_alive) {
+      pool_(options_.blocking_threads, options_.blocking_keep_alive,
+            clock_->paused() ? [this] { workers_[0]->nudge(); } : std::function<void()>()) {
     auto seed = *options_.seed;
     for (unsigned i = 0; i < reactors_.size(); ++i) {
         seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
         workers_.push_back(std::make_unique<worker>(*this, i, reactors_[i], *clock_, seed));
     }
-    for (std::size_t i = 0; i <= reactors_.size(); ++i) shards_.push_back(std::make_unique<shard>());
+    for (std::size_t i = 0; i <= reactors_.size(); ++i)
+        shards_.push_back(std::make_unique<shard>());
 }
 
 runtime_core::~runtime_core() = default;
 
 void runtime_core::start() {
     if (on_caller()) return;
-    for (unsigned i = 0; i < workers_.size(); ++i)
-        threads_.emplace_back([self = shared_from_this(), i] { self->run_thread(i); });
+    try {
+        for (unsigned i = 0; i < workers_.size(); ++i)
+            threads_.emplace_back([self = shared_from_this(), i] { self->run_thread(i); });
+    } catch (...) {
+        shutdown({});  // ends those that were started
+        throw;
+    }
 }
 
 void runtime_core::run_thread(unsigned index) noexcept {
@@ -51,10 +59,13 @@ void runtime_core::run_thread(unsigned index) noexcept {
     if (options_.on_worker_start) options_.on_worker_start(index);
     workers_[index]->drive(nullptr, {});
     if (options_.on_worker_stop) options_.on_worker_stop(index);
+    reactors_[index]->stop();  // on its own thread: nobody else knows when it polls no more
 }
 
-void runtime_core::run_on_caller(const std::atomic<bool>* done, std::optional<steady_time> until) noexcept {
-    if (caller_drives_.exchange(true)) misuse("block_on from two threads at once on a current_thread runtime");
+void runtime_core::run_on_caller(const std::atomic<bool>* done,
+                                 std::optional<steady_time> until) noexcept {
+    if (caller_drives_.exchange(true))
+        misuse("block_on from two threads at once on a current_thread runtime");
     if (options_.on_worker_start) options_.on_worker_start(0);
     workers_[0]->drive(done, until);
     if (options_.on_worker_stop) options_.on_worker_stop(0);
@@ -107,6 +118,7 @@ void runtime_core::inject(work_item& item) noexcept {
         injected_count_.fetch_add(1, std::memory_order_seq_cst);
     }
     notify_one();
+    sent_.fetch_add(1, std::memory_order_release);
 }
 
 work_item* runtime_core::take_injected() noexcept {
@@ -157,7 +169,8 @@ bool runtime_core::leave_sleep(worker& w) noexcept {
 
 bool runtime_core::any_work() noexcept {
     if (has_injected()) return true;
-    return std::any_of(workers_.begin(), workers_.end(), [](auto& w) { return w->has_stealable(); });
+    return std::any_of(workers_.begin(), workers_.end(),
+                       [](auto& w) { return w->has_stealable(); });
 }
 
 // --- Tasks
@@ -171,7 +184,9 @@ runtime_core::shard& runtime_core::shard_here(unsigned& index) noexcept {
 executor::adoption runtime_core::adopt(task_state& task) noexcept {
     auto& s = shard_here(task.shard);
     std::lock_guard guard(s.lock);
-    if (ended_.load(std::memory_order_relaxed)) {
+    auto closing = closing_.load(std::memory_order_relaxed);
+    bool ours = task.shard != worker_count();
+    if (ended_.load(std::memory_order_relaxed) || (closing && !ours)) {
         task.shard = not_adopted;
         return adoption::ended;
     }
@@ -180,7 +195,7 @@ executor::adoption runtime_core::adopt(task_state& task) noexcept {
     s.first = &task;
     ++s.spawned;
     ++s.alive;
-    return closing_.load(std::memory_order_relaxed) ? adoption::closing : adoption::adopted;
+    return closing ? adoption::closing : adoption::adopted;
 }
 
 void runtime_core::abandon(task_state& task) noexcept {
@@ -215,7 +230,8 @@ void runtime_core::unhandled(const unhandled_failure& f) noexcept {
         what = e.what();
     } catch (...) {
     }
-    std::fprintf(stderr, "rt: task %llu '%.*s', spawned at %s:%u, failed and nobody awaits it: %s\n",
+    std::fprintf(stderr,
+                 "rt: task %llu '%.*s', spawned at %s:%u, failed and nobody awaits it: %s\n",
                  static_cast<unsigned long long>(f.task_id), static_cast<int>(f.task_name.size()),
                  f.task_name.data(), f.spawned_at.file_name(),
                  static_cast<unsigned>(f.spawned_at.line()), what.c_str());
@@ -263,6 +279,16 @@ runtime_counters runtime_core::counters() const {
 
 // --- Shutdown: the numbered steps are those of core.cppm
 
+namespace {
+/// What a limit left behind refers to its runtime: a stuck job will post to it when it ends.
+void keep_for_ever(std::shared_ptr<runtime_core> core) {
+    static auto* kept = new std::vector<std::shared_ptr<runtime_core>>;
+    static std::mutex mutex;
+    std::lock_guard guard(mutex);
+    kept->push_back(std::move(core));
+}
+}  // namespace
+
 void runtime_core::set_in_all_shards(std::atomic<bool>& flag) noexcept {
     for (auto& s : shards_) s->lock.lock();
     flag.store(true, std::memory_order_release);
@@ -287,8 +313,10 @@ bool runtime_core::end_if_gone() noexcept {
 }
 
 shutdown_report runtime_core::shutdown(std::optional<std::chrono::nanoseconds> limit) {
-    if (current_worker() && &current_worker()->core() == this)
-        misuse("a runtime is shut down by one of its own tasks, which it would have to wait for");
+    if (runs_here())
+        misuse(
+            "a runtime is shut down by one of its own tasks or blocking jobs, which it would have "
+            "to wait for");
     if (std::exchange(shut_, true)) return {};
     std::optional<steady_time> until;
     if (limit) until = saturating_add(std::chrono::steady_clock::now(), *limit);
@@ -320,28 +348,55 @@ shutdown_report runtime_core::shutdown(std::optional<std::chrono::nanoseconds> l
     shutdown_report report;
     report.tasks = alive();
     finish_workers(clean);  // 4
-    auto left = limit ? std::max(std::chrono::nanoseconds(0),
-                                 std::chrono::nanoseconds(*until - std::chrono::steady_clock::now()))
-                      : std::chrono::nanoseconds(-1);
+    // No task is alive: then no job runs, and the pool's threads are at most on their way out.
+    auto left = clean
+                    ? std::chrono::nanoseconds(-1)
+                    : std::max(std::chrono::nanoseconds(0),
+                               std::chrono::nanoseconds(*until - std::chrono::steady_clock::now()));
     report.operations = pool_.close(left);  // 5
-    for (auto& r : reactors_) {
-        report.operations += r->in_flight();
-        r->stop();
+    for (auto& r : reactors_) report.operations += r->in_flight();
+    if (on_caller()) reactors_[0]->stop();
+    if (clean) {
+        wait_for_senders();
+    } else {
+        keep_for_ever(shared_from_this());
     }
-    if (!report.clean()) {
-        // Whose frames they are is not known: with several runtimes at once this excuses too many.
-        auto now = audit();
-        audit_counts leaked;
-        leaked.frames_leaked = now.frames_alive - now.frames_leaked;
-        leaked.tasks_leaked = now.tasks_alive - now.tasks_leaked;
-        leaked.operations_leaked = static_cast<std::int64_t>(report.operations);
-        count_leaked(leaked);
-        std::fprintf(stderr, "rt: runtime '%s' was shut down at its limit: %llu tasks had not ended, %llu "
-                             "operations and blocking jobs still ran; they are leaked\n",
-                     options_.name.c_str(), static_cast<unsigned long long>(report.tasks),
-                     static_cast<unsigned long long>(report.operations));
-    }
+    if (!report.clean()) report_leak(report);
     return report;
+}
+
+void runtime_core::report_leak(const shutdown_report& report) const noexcept {
+    // Whose frames they are is not known: with several runtimes at once this excuses too many.
+    auto now = audit();
+    audit_counts leaked;
+    leaked.frames_leaked = now.frames_alive - now.frames_leaked;
+    leaked.tasks_leaked = static_cast<std::int64_t>(report.tasks);
+    leaked.operations_leaked = static_cast<std::int64_t>(report.operations);
+    count_leaked(leaked);
+    std::fprintf(stderr,
+                 "rt: runtime '%s' was shut down at its limit: %llu tasks had not ended, %llu "
+                 "operations and blocking jobs still ran; they are leaked\n",
+                 options_.name.c_str(), static_cast<unsigned long long>(report.tasks),
+                 static_cast<unsigned long long>(report.operations));
+}
+
+/// On a worker of this runtime, or on a thread that runs one of its blocking jobs.
+bool runtime_core::runs_here() const noexcept {
+    if (auto* w = current_worker(); w && &w->core() == this) return true;
+    auto* here = current_executor();
+    return here == this || std::any_of(workers_.begin(), workers_.end(),
+                                       [here](auto& w) { return w.get() == here; });
+}
+
+void runtime_core::wait_for_senders() noexcept {
+    // Acquire: pairs with the release at the end of inject().
+    auto injecting = [this] {
+        return sent_.load(std::memory_order_acquire) !=
+               remote_wakes_.load(std::memory_order_relaxed);
+    };
+    while (injecting() || std::any_of(workers_.begin(), workers_.end(),
+                                      [](auto& w) { return w->being_sent_to(); }))
+        std::this_thread::yield();
 }
 
 void runtime_core::finish_workers(bool clean) noexcept {

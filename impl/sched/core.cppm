@@ -1,13 +1,19 @@
 // What the workers of a runtime share.
 //
 // Shutdown, in this order:
-//   1. closing: tasks spawned from now on are born stopped.
-//   2. Every task is asked to stop. What a task waits for is withdrawn; its frames go on its own worker.
-//   3. The workers run on until no task is alive (a shard counts from adopt() to abandon()), or the limit passes.
-//   4. ended: spawn ends a task where it is called. Workers are woken and leave their loops; their threads are joined,
-//      or left to themselves when the limit has passed.
-//   5. The blocking pool closes, within what is left of the limit. Reactors are told that they have ended.
-// What a limit left behind stays as it is for ever: it is counted as leaked, and posting to it does nothing.
+//   1. closing: tasks that the runtime's own tasks spawn are born stopped from now on; other
+//      threads' end where they are spawned, or an eager spawner could hold the end off for ever.
+//   2. Every task is asked to stop. What a task waits for is withdrawn; its frames go on its own
+//      worker.
+//   3. The workers run on until no task is alive (a shard counts from adopt() to abandon()), or the
+//      limit passes.
+//   4. ended: spawn ends a task where it is called. Workers are woken and leave their loops; their
+//      threads are joined, or left to themselves when the limit has passed.
+//   5. The blocking pool closes, within what is left of the limit. Reactors are told that they have
+//      ended. Threads that are still inside a wake-up (what they woke has run, and is gone) are
+//      waited for, since they touch the workers.
+// What a limit left behind stays as it is for ever, the runtime_core that it refers to included: it
+// is counted as leaked, and posting to it does nothing.
 module;
 #include <atomic>
 #include <chrono>
@@ -96,6 +102,9 @@ private:
     bool end_if_gone() noexcept;
     shard& shard_here(unsigned& index) noexcept;
     void finish_workers(bool clean) noexcept;
+    void report_leak(const shutdown_report& report) const noexcept;
+    [[nodiscard]] bool runs_here() const noexcept;
+    void wait_for_senders() noexcept;
 
     runtime_options options_;
     clock_source* clock_;
@@ -119,7 +128,7 @@ private:
     std::atomic<bool> exiting_{false};
     std::atomic<bool> caller_drives_{false};
     std::atomic<bool> all_gone_{false};  // closing, and no task is alive
-    std::atomic<std::uint64_t> unhandled_{0}, remote_wakes_{0};
+    std::atomic<std::uint64_t> unhandled_{0}, remote_wakes_{0}, sent_{0};
     std::mutex end_mutex_;
     std::condition_variable gone_;
     bool shut_ = false;

@@ -1,11 +1,13 @@
-// The run queue of a stealing worker: its owner pushes at one end, and everyone, the owner included, takes at the other.
+// The run queue of a stealing worker: its owner pushes at one end, and everyone, the owner
+// included, takes at the other.
 //
-// A ring of pointers between `top_` (next to take) and `bottom_` (next to push). push() publishes by a seq_cst store of
-// bottom_, which also stands before the pusher's look for sleepers (worker.cppm). take() reads the slot first and
-// then claims it by moving top_; a slot is overwritten only after top_ has moved past it, so a reader of an
-// overwritten slot fails its claim. A full ring is replaced by one of twice the size; the old one stays until the
-// end, since a thief may still read it (rings of one queue together are less than twice the last).
-// First in, first out: a server's tasks are served in the order in which they became ready.
+// A ring of pointers between `top_` (next to take) and `bottom_` (next to push). push() publishes
+// by a seq_cst store of bottom_, which also stands before the pusher's look for sleepers
+// (worker.cppm). take() reads the slot first and then claims it by moving top_; a slot is
+// overwritten only after top_ has moved past it, so a reader of an overwritten slot fails its
+// claim. A full ring is replaced by one of twice the size; the old one stays until the end, since a
+// thief may still read it (rings of one queue together are less than twice the last). First in,
+// first out: a server's tasks are served in the order in which they became ready.
 module;
 #include <atomic>
 #include <cstddef>
@@ -19,7 +21,9 @@ namespace rt::detail {
 
 class run_queue {
 public:
-    run_queue() : ring_(new ring(256)) { rings_.emplace_back(ring_.load(std::memory_order_relaxed)); }
+    run_queue() : ring_(new ring(256)) {
+        rings_.emplace_back(ring_.load(std::memory_order_relaxed));
+    }
     run_queue(const run_queue&) = delete;
     run_queue& operator=(const run_queue&) = delete;
 
@@ -38,8 +42,10 @@ public:
             auto t = top_.load(std::memory_order_acquire);
             if (t >= bottom_.load(std::memory_order_seq_cst)) return nullptr;
             // Acquire: pairs with the release in grow().
-            auto* item = ring_.load(std::memory_order_acquire)->at(t).load(std::memory_order_relaxed);
-            // Release: the read of the slot stands before its reuse, which follows the owner's acquire of top_.
+            auto* item =
+                ring_.load(std::memory_order_acquire)->at(t).load(std::memory_order_relaxed);
+            // Release: the read of the slot stands before its reuse, which follows the owner's
+            // acquire of top_.
             if (top_.compare_exchange_strong(t, t + 1, std::memory_order_acq_rel)) return item;
         }
     }
@@ -59,7 +65,8 @@ private:
     ring* grow(ring* old, std::uint64_t t, std::uint64_t b) {
         auto& bigger = rings_.emplace_back(new ring(old->size * 2));
         for (auto i = t; i < b; ++i)
-            bigger->at(i).store(old->at(i).load(std::memory_order_relaxed), std::memory_order_relaxed);
+            bigger->at(i).store(old->at(i).load(std::memory_order_relaxed),
+                                std::memory_order_relaxed);
         ring_.store(bigger.get(), std::memory_order_release);
         return bigger.get();
     }

@@ -46,7 +46,8 @@ executor& executor_for_spawn(runtime_core& core) noexcept { return core.next_exe
 
 executor& executor_for_spawn_on(runtime_core& core, unsigned worker) {
     if (worker >= core.worker_count())
-        throw std::out_of_range("spawn_on(" + std::to_string(worker) + "): this runtime has workers 0 to " +
+        throw std::out_of_range("spawn_on(" + std::to_string(worker) +
+                                "): this runtime has workers 0 to " +
                                 std::to_string(core.worker_count() - 1));
     return core.executor_at(worker);
 }
@@ -109,7 +110,8 @@ void read_environment(detail::runtime_options& o) {
         } else if (text == "work_stealing" || text.empty()) {
             o.flavor = runtime_flavor::work_stealing;
         } else {
-            refuse("RT_FLAVOR=" + text + " is unknown: use work_stealing, thread_per_core or current_thread");
+            refuse("RT_FLAVOR=" + text +
+                   " is unknown: use work_stealing, thread_per_core or current_thread");
         }
     }
     if (o.reactor == reactor_kind::automatic) {
@@ -130,7 +132,8 @@ void read_environment(detail::runtime_options& o) {
             if (error != std::errc() || end != text.data() + text.size())
                 refuse("RT_WORKERS=" + text + " is no number: use 1 to 1024, or leave it unset");
             if (n == 0 || n > 1024)
-                refuse("RT_WORKERS=" + text + ": a runtime has 1 to 1024 workers; leave it unset for one a CPU");
+                refuse("RT_WORKERS=" + text +
+                       ": a runtime has 1 to 1024 workers; leave it unset for one a CPU");
             o.workers = n;
         }
     }
@@ -144,7 +147,9 @@ void check(detail::runtime_options& o) {
         refuse("builder.blocking_threads(0): blocking jobs need at least one thread");
     bool several = o.flavor != runtime_flavor::current_thread;
     if (o.clock && o.clock->paused() && several)
-        refuse("builder.clock(): a paused clock needs .current_thread(), where it is known when nothing can run");
+        refuse(
+            "builder.clock(): a paused clock needs .current_thread(), where it is known when "
+            "nothing can run");
     if (!several) o.workers = 1;  // RT_WORKERS is for those who have them
     if (!o.workers) o.workers = detail::usable_cpus();
     if (!o.seed) o.seed = (std::uint64_t{std::random_device()()} << 32) | std::random_device()();
@@ -157,10 +162,12 @@ void tell_fallback_once(const std::string& why) {
 
 std::shared_ptr<detail::runtime_core> make_core(detail::runtime_options o) {
     bool asked_by_code = o.workers.has_value();
-    bool current = o.flavor == runtime_flavor::current_thread;
-    if (current && asked_by_code && *o.workers > 1)
-        refuse("builder.workers(" + std::to_string(*o.workers) + ") with .current_thread(), which has one");
+    bool current_by_code = o.flavor == runtime_flavor::current_thread;
     read_environment(o);
+    if (o.flavor == runtime_flavor::current_thread && asked_by_code && *o.workers > 1)
+        refuse("builder.workers(" + std::to_string(*o.workers) + ") with " +
+               (current_by_code ? ".current_thread()" : "RT_FLAVOR=current_thread") +
+               ", which has one: leave it out, or choose another flavor");
     check(o);
     bool single_issuer = o.flavor == runtime_flavor::thread_per_core;
     std::vector<std::shared_ptr<detail::reactor>> reactors;
@@ -168,7 +175,9 @@ std::shared_ptr<detail::runtime_core> make_core(detail::runtime_options o) {
     for (unsigned i = 0; i < *o.workers; ++i) {
         auto [made, refusal] = detail::make_reactor(kind, single_issuer);
         if (!made) {
-            auto hint = kind == reactor_kind::io_uring ? "; or use .reactor(epoll) or RT_REACTOR=epoll" : "";
+            auto hint = kind == reactor_kind::io_uring
+                            ? "; or use .reactor(epoll) or RT_REACTOR=epoll"
+                            : "";
             throw refused{refusal.error, refusal.reason + hint};
         }
         if (!refusal.reason.empty()) tell_fallback_once(refusal.reason);

@@ -92,7 +92,8 @@ void worker::send(work_item& item) noexcept {
         item.next = seen;
     } while (!mail_.compare_exchange_weak(seen, &item, std::memory_order_seq_cst,
                                           std::memory_order_relaxed));
-    if (parked_.exchange(false, std::memory_order_seq_cst)) wake();
+    nudge();
+    sent_.fetch_add(1, std::memory_order_release);
 }
 
 bool worker::take_mail() noexcept {
@@ -121,6 +122,7 @@ work_item* worker::next() noexcept {
         auto* item = lifo_.exchange(nullptr, std::memory_order_acq_rel);
         if (++lifo_used_ <= lifo_in_a_row) return item;
         queue_.push(*item);  // two that wake each other do not keep the others waiting
+        share_queue();
     }
     lifo_used_ = 0;
     if (auto* item = queue_.take()) return item;
@@ -140,9 +142,19 @@ void worker::flush_later() noexcept {
             local_.push(*item);
         }
     }
+    if (stealing_) share_queue();
+}
+
+/// Items were queued without waking anybody: one is for this worker, the others are for all.
+void worker::share_queue() noexcept {
+    if (queue_.size() > 1) core_->notify_one();
 }
 
 void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> until) noexcept {
+    // A current_thread runtime may be driven in a job, or end in a task, of another runtime.
+    auto* outer_worker = current_worker();
+    auto* outer_executor = current_executor();
+    auto* outer_task = exchange_identity(nullptr);
     set_current_worker(this);
     set_current_executor(&core_->executor_at(index_));
     io_->attach();
@@ -163,22 +175,25 @@ void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> unt
         }
         if (!stealing_) take_mail();
         wheel_.advance(clock_->now());
-        if (local_.first || later_.first || lifo_.load(std::memory_order_relaxed) || queue_.size()) {
+        if (local_.first || later_.first || lifo_.load(std::memory_order_relaxed) ||
+            queue_.size()) {
             turn_reactor(std::chrono::nanoseconds(0));
             flush_later();
         } else if (!over()) {
             idle(done, until);
         }
     }
-    set_current_executor(nullptr);
-    set_current_worker(nullptr);
+    set_current_executor(outer_executor);
+    set_current_worker(outer_worker);
+    exchange_identity(outer_task);
 }
 
 void worker::idle(const std::atomic<bool>*, std::optional<steady_time> until) noexcept {
     if (!stealing_) {
-        if (clock_->paused() && advance_paused_clock()) return;
         parked_.store(true, std::memory_order_seq_cst);
-        if (mail_.load(std::memory_order_seq_cst) == nullptr && !core_->exiting()) park(until);
+        bool moved = clock_->paused() && advance_paused_clock();
+        if (!moved && mail_.load(std::memory_order_seq_cst) == nullptr && !core_->exiting())
+            park(until);
         parked_.store(false, std::memory_order_relaxed);
         return;
     }
@@ -202,17 +217,23 @@ void worker::park(std::optional<steady_time> until) noexcept {
     if (auto deadline = wheel_.next_deadline(); deadline && !clock_->paused())
         timeout = std::max(nanoseconds(0), nanoseconds(*deadline - clock_->now()));
     if (until) {
-        auto left = std::max(nanoseconds(0), nanoseconds(*until - std::chrono::steady_clock::now()));
+        auto left =
+            std::max(nanoseconds(0), nanoseconds(*until - std::chrono::steady_clock::now()));
         timeout = timeout.count() < 0 ? left : std::min(timeout, left);
     }
     turn_reactor(timeout);
 }
 
-/// True: something became runnable.
+/// True: something became runnable, or time has moved. The order matters: the reactor first, since
+/// it may swallow a wake-up; the mail after the pool, since a job sends its task before it stops
+/// counting. While jobs run this worker sleeps, announced in parked_; the last one to end nudges
+/// it.
 bool worker::advance_paused_clock() noexcept {
-    if (turn_reactor(std::chrono::nanoseconds(0)) || mail_.load(std::memory_order_acquire)) return true;
+    if (turn_reactor(std::chrono::nanoseconds(0)) != 0) return true;
+    bool jobs_run = !core_->blocking_idle();
+    if (mail_.load(std::memory_order_acquire) != nullptr) return true;
     auto deadline = wheel_.next_deadline();
-    if (!deadline || !core_->blocking_idle()) return false;
+    if (!deadline || jobs_run) return false;
     clock_->advance_to(*deadline);
     return true;
 }

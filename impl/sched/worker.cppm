@@ -1,16 +1,21 @@
-// A worker: the one place where run queue, wheel and reactor meet. One class; the flavor is a constant of its runtime.
+// A worker: the one place where run queue, wheel and reactor meet. One class; the flavor is a
+// constant of its runtime.
 //
-// The loop: at most 61 items, then timers and the reactor; when nothing is left, others' work, then the park, which is
-// the reactor's wait until the wheel's next deadline.
-// What a worker has, per core: a list that only it touches, and a mailbox for the others. Stealing: the same for
-// what must stay (nothing else uses the mailbox there), a queue that others take from, and one slot for the item that a
-// running task woke last, which runs next, at most three times in a row.
+// The loop: at most 61 items, then timers and the reactor; when nothing is left, others' work, then
+// the park, which is the reactor's wait until the wheel's next deadline. What a worker has, per
+// core: a list that only it touches, and a mailbox for the others. Stealing: the same for what must
+// stay (nothing else uses the mailbox there), a queue that others take from, and one slot for the
+// item that a running task woke last, which runs next, at most three times in a row.
 //
-// No wake-up is lost. Per core: a sender pushes (seq_cst) and then exchanges parked_; the worker sets parked_ (seq_cst)
-// and then looks at its mailbox again. Stealing: a pusher publishes (seq_cst) and then reads `searching` and `sleeping`; a
-// worker that goes to sleep counts itself into `sleeping`, then out of `searching` (both seq_cst), and then looks at
-// every queue again. So in the total order of these operations one of the two sees the other.
-// At most half of the workers search; one that finds work and was the last searcher wakes the next.
+// No wake-up is lost. Per core: a sender pushes (seq_cst) and then exchanges parked_; the worker
+// sets parked_ (seq_cst) and then looks at its mailbox again. Stealing: a pusher publishes
+// (seq_cst) and then reads `searching` and `sleeping`; a worker that goes to sleep counts itself
+// into `sleeping`, then out of `searching` (both seq_cst), and then looks at every queue again. So
+// in the total order of these operations one of the two sees the other. At most half of the workers
+// search; one that finds work and was the last searcher wakes the next.
+//
+// Whoever sends to a worker from outside may still be inside send() when what it sent has run and the
+// runtime is ending: shutdown waits for it.
 module;
 #include <atomic>
 #include <chrono>
@@ -74,12 +79,21 @@ public:
     void push_later(work_item& item) noexcept { later_.push(item); }
     void send(work_item& item) noexcept;  // from other threads
     void wake() noexcept { io_->wake(); }
+    /// Has it look again whether there is nothing to do, if it has gone to sleep.
+    void nudge() noexcept {
+        if (parked_.exchange(false, std::memory_order_seq_cst)) wake();
+    }
+    /// True: another thread is inside send(), even if what it sent has run meanwhile.
+    [[nodiscard]] bool being_sent_to() const noexcept {
+        // Acquire: pairs with the release at the end of send().
+        return sent_.load(std::memory_order_acquire) !=
+               remote_wakes_.load(std::memory_order_relaxed);
+    }
     [[nodiscard]] unsigned index() const noexcept { return index_; }
     [[nodiscard]] runtime_core& core() const noexcept { return *core_; }
     [[nodiscard]] worker_counters counters() const noexcept;
     [[nodiscard]] reactor& io_reactor() noexcept { return *io_; }
     [[nodiscard]] bool has_stealable() const noexcept { return queue_.size() != 0; }
-    void count_remote_wake() noexcept { remote_wakes_.fetch_add(1, std::memory_order_relaxed); }
 
 private:
     friend class runtime_core;
@@ -95,6 +109,7 @@ private:
     bool take_mail() noexcept;
     bool turn_reactor(std::chrono::nanoseconds timeout) noexcept;
     void flush_later() noexcept;
+    void share_queue() noexcept;
     void idle(const std::atomic<bool>* done, std::optional<steady_time> until) noexcept;
     void park(std::optional<steady_time> until) noexcept;
     bool advance_paused_clock() noexcept;
@@ -117,7 +132,8 @@ private:
     std::atomic<work_item*> lifo_{nullptr};
     alignas(64) std::atomic<work_item*> mail_{nullptr};
     std::atomic<bool> parked_{false};
-    counter polls_{0}, steals_{0}, parks_{0}, local_wakes_{0}, forced_yields_{0}, remote_wakes_{0};
+    counter polls_{0}, steals_{0}, parks_{0}, local_wakes_{0}, forced_yields_{0}, remote_wakes_{0},
+        sent_{0};
 };
 
 /// The worker whose thread this is; null elsewhere.

@@ -76,6 +76,14 @@ void strand::retire() noexcept {
     }
 }
 
+bool combinator::hold_unless_over() noexcept {
+    auto seen = count_.load(std::memory_order_relaxed);
+    while (seen != 0) {
+        if (count_.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed)) return true;
+    }
+    return false;
+}
+
 void strand::enter() noexcept {
     inbox_.store(nullptr, std::memory_order_relaxed);  // no child has run yet: nobody else sees it
     owner_->hold();

@@ -43,7 +43,7 @@ void group_state::fail(std::exception_ptr exception, std::error_code error) noex
 }
 
 void group_state::stop_all() noexcept {
-    hold();
+    if (!hold_unless_over()) return;
     {
         // A task leaves the list before its header can go, so the list keeps all of them alive.
         std::lock_guard guard(lock_);

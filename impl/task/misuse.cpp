@@ -25,11 +25,10 @@ void awaited_outside(const char* what, std::source_location where) noexcept {
 
 void threw_while_unwinding(environment* env) noexcept {
     std::string what = "a destructor threw while a stop or an error took the frames down";
-    if (env) {
-        auto& task = env->identity();
-        what += ", in task " + std::to_string(task.id);
-        if (task.given_name) what += " '" + *task.given_name + "'";
-        misuse(what, task.spawned_at);
+    if (auto* task = env ? &env->identity() : current_identity()) {
+        what += ", in task " + std::to_string(task->id);
+        if (task->given_name) what += " '" + *task->given_name + "'";
+        misuse(what, task->spawned_at);
     }
     misuse(what);
 }

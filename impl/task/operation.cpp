@@ -94,9 +94,23 @@ void spin_lock::lock_slowly() noexcept {
     }
 }
 
+namespace {
+/// Destroys the frame. Null: it is being destroyed already, and an exception that a destructor threw led back
+/// into its code, as far as an await.
+void take_down(child_link& link) noexcept {
+    auto frame = std::exchange(link.frame, {});
+    if (!frame) threw_while_unwinding(nullptr);
+    try {
+        frame.destroy();
+    } catch (...) {  // of a parameter: the body's own go to unhandled_exception()
+        threw_while_unwinding(nullptr);
+    }
+}
+}  // namespace
+
 std::coroutine_handle<> settle(child_link& first) noexcept {
     for (auto* link = &first;;) {
-        std::exchange(link->frame, {}).destroy();
+        take_down(*link);
         if (!link->hook) return link->continuation;
         auto step = link->hook(*link, child_link::ending::finished);
         if (!step.link) return step.resume;
@@ -110,7 +124,7 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
     for (auto* frame = &innermost;;) {
         auto& link = *frame->owner;
         auto* parent = link.parent;
-        std::exchange(link.frame, {}).destroy();
+        take_down(link);
         if (!parent) {
             task.unwinding = false;  // before the hook: it may free the task
             auto step = link.hook(link, child_link::ending::stopped);
@@ -118,6 +132,13 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
         }
         frame = parent;
     }
+}
+
+child_link::next_step unwind_unstarted(child_link& link, task_identity& task) noexcept {
+    task.unwinding = true;
+    take_down(link);
+    task.unwinding = false;
+    return link.hook(link, child_link::ending::stopped);
 }
 
 void wait_op::run_posted(work_item& item) noexcept {
@@ -128,10 +149,11 @@ void wait_op::run_posted(work_item& item) noexcept {
 [[gnu::noinline]] void run_turn(environment& env, std::coroutine_handle<> (*start)(void*) noexcept,
                                 void* argument) noexcept {
     auto& task = env.identity();
-    task.budget = operations_per_turn;
-    identity_here = &task;
+    task.budget.store(operations_per_turn, std::memory_order_relaxed);
+    // Mostly null; not so when a task is spawned into a runtime that has ended, and ends within its spawner's turn.
+    auto* before = std::exchange(identity_here, &task);
     start(argument).resume();
-    identity_here = nullptr;
+    identity_here = before;
 }
 
 [[gnu::noinline]] task_identity* current_identity() noexcept { return identity_here; }

@@ -42,8 +42,7 @@ void task_state::run_first(work_item& item) noexcept {
             auto& task = *static_cast<task_state*>(argument);
             auto& link = task.link();
             if (!task.env.stop_requested()) return link.frame;
-            std::exchange(link.frame, {}).destroy();
-            return link.hook(link, detail::child_link::ending::stopped).resume;
+            return detail::unwind_unstarted(link, task.identity).resume;
         },
         &task);
 }
@@ -52,23 +51,18 @@ void task_state::on_end(bool stopped) noexcept {
     stopped_ = stopped;
     auto& exec = env.exec();
     exec.abandon(*this);
-    // One reference left: nobody holds a handle, so nobody else would learn of a failure.
-    bool unseen = references_.load(std::memory_order_acquire) == 1;
-    if (auto* member = membership()) {
-        member->group->task_ended(*this);
-    } else if (unseen && !stopped) {
-        if (auto f = failure(); f.exception || f.error) {
-            consumed_ = true;
-            exec.unhandled(f);
-        }
-    }
+    if (auto* member = membership()) member->group->task_ended(*this);
     detail::arm* joiner = nullptr;
+    bool dropped = false;
     {
         std::lock_guard guard(lock_);
-        // Release: pairs with the acquire in ended(); the outcome is in place.
-        ended_.store(true, std::memory_order_release);
         joiner = std::exchange(joiner_, nullptr);
+        // Release: pairs with the acquire in ended(); the outcome is in place. Acquire: with that in dropped().
+        dropped = (state_.fetch_or(ended_bit, std::memory_order_acq_rel) & dropped_bit) != 0 && !joiner;
         if (joiner && !joiner->claim()) joiner = nullptr;
+    }
+    if (dropped && !stopped) {
+        if (auto f = failure(); f.exception || f.error) exec.unhandled(f);
     }
     if (joiner) joiner->complete();
     release();
@@ -94,10 +88,12 @@ bool task_state::delist(detail::arm& joiner) noexcept {
 }
 
 void task_state::dropped() noexcept {
-    if (!ended() || consumed_ || stopped_) return;
-    auto f = failure();
-    if (!f.exception && !f.error) return;
-    consumed_ = true;
+    auto before = state_.fetch_or(dropped_bit, std::memory_order_acq_rel);
+    if (!(before & ended_bit) || consumed_ || stopped_) return;
+    if (auto f = failure(); f.exception || f.error) report(f);
+}
+
+void task_state::report(const unhandled_failure& f) noexcept {
     if (auto* exec = current_executor()) {
         exec->unhandled(f);
     } else if (f.exception) {

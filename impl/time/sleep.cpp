@@ -37,7 +37,8 @@ bool sleep_op::enlist() noexcept {
 }  // namespace detail
 
 std::chrono::nanoseconds interval::checked(std::chrono::nanoseconds period) {
-    if (period.count() <= 0) throw std::invalid_argument("rt::interval: the period must be positive");
+    if (period.count() <= 0)
+        throw std::invalid_argument("rt::interval: the period must be positive");
     return period;
 }
 

@@ -59,7 +59,8 @@ void timer_wheel::place(timer_node& node) noexcept {
 void timer_wheel::unlink(timer_node& node) noexcept {
     node.prev->next = node.next;
     node.next->prev = node.prev;
-    if (node.prev == node.next && node.prev != &never_) {  // both are the head: the slot is empty now
+    if (node.prev == node.next &&
+        node.prev != &never_) {  // both are the head: the slot is empty now
         auto index = static_cast<std::size_t>(node.prev - &heads_[0][0]);
         occupied_[index / slots] &= ~(std::uint64_t{1} << (index % slots));
     }

@@ -1,8 +1,8 @@
 // Calls that block go to threads of their own, so that no worker waits in them.
 //
-// The pool grows to its limit while jobs would wait, and threads that found nothing to do for its keep-alive
-// go. A job lives in the frame of its task: a stop withdraws it if it has not started; once started it cannot
-// be withdrawn, and delays the stop until it ends.
+// The pool grows to its limit while jobs would wait, and threads that found nothing to do for its
+// keep-alive go. A job lives in the frame of its task: a stop withdraws it if it has not started;
+// once started it cannot be withdrawn, and delays the stop until it ends.
 module;
 #include <chrono>
 #include <coroutine>
@@ -26,15 +26,17 @@ public:
     struct depth {
         std::size_t queued, running, threads, idle;
     };
-    blocking_pool(std::size_t limit, std::chrono::nanoseconds keep_alive);
+    /// on_idle is called, on a thread of the pool, whenever the last job has ended.
+    blocking_pool(std::size_t limit, std::chrono::nanoseconds keep_alive,
+                  std::function<void()> on_idle = {});
     blocking_pool(const blocking_pool&) = delete;
     blocking_pool& operator=(const blocking_pool&) = delete;
     ~blocking_pool();
 
     bool submit(blocking_job& job) noexcept override;
     bool withdraw(blocking_job& job) noexcept override;
-    /// Takes no more jobs and waits for the threads, no longer than that (negative: without limit); returns how
-    /// many jobs still run.
+    /// Takes no more jobs and waits for the threads, no longer than that (negative: without limit);
+    /// returns how many jobs still run.
     [[nodiscard]] std::size_t close(std::chrono::nanoseconds limit) noexcept;
     [[nodiscard]] depth depths() const noexcept;
 
@@ -108,8 +110,9 @@ task<std::invoke_result_t<F&>> run_blocking(F f, std::source_location where) {
 
 /// Calls f() on a thread of the blocking pool; the handle gives what it returns or throws.
 ///
-/// Stopping or dropping the handle withdraws the job if it has not started; if it has, the task ends when the job
-/// does. Inside f the runtime is current: rt::spawn works. Arguments go into f's captures.
+/// Stopping or dropping the handle withdraws the job if it has not started; if it has, the task
+/// ends when the job does. Inside f the runtime is current: rt::spawn works. Arguments go into f's
+/// captures.
 template <class F>
     requires std::is_invocable_v<F&>
 auto spawn_blocking(F f, std::source_location where = std::source_location::current()) {

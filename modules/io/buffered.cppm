@@ -77,19 +77,21 @@ public:
             for (;;) {
                 if (settled()) return true;
                 begin_read();
-                if (!inner_->try_now()) return false;
+                // As an arm that waits already, a further read must wait too.
+                if (!inner_->try_now() && !(listed_ && list_read())) return false;
                 absorb();
             }
         }
         bool enlist() {
+            listed_ = true;
             for (;;) {
                 if (settled()) return true;
                 begin_read();
-                if (!inner_->enlist()) return false;
+                if (!list_read()) return false;
                 absorb();
             }
         }
-        bool delist() noexcept { return inner_ && inner_->delist(); }
+        bool delist() noexcept { return read_listed_ && inner_->delist(); }
         std::coroutine_handle<> wake() noexcept override {
             using base = detail::leaf_op<record_op>;
             if (this->withdrawn_ || !inner_) return base::wake();
@@ -126,8 +128,16 @@ public:
             inner_->bind(this->env_);
             inner_->stand_in_for(*this, *this);
         }
+        /// True: it has its result at once.
+        bool list_read() {
+            if (read_listed_) return false;
+            read_listed_ = !inner_->enlist();
+            return !read_listed_;
+        }
         /// The read has its result: its bytes go into the buffer.
         void absorb() {
+            // An arm that was tried while it waited still stands in the stream's list.
+            if (std::exchange(read_listed_, false) && this->selected()) (void)inner_->delist();
             if (auto error = inner_->failure()) {
                 error_ = error;
                 done_ = true;
@@ -138,14 +148,19 @@ public:
             }
             inner_.reset();
         }
+        struct inner_read final : read_type {
+            explicit inner_read(read_type&& op) : read_type(std::move(op)) {}
+        };
         buffered_reader* owner_;
-        std::optional<read_type> inner_;
+        std::optional<inner_read> inner_;
         std::optional<std::string> record_;
         std::error_code error_;
         std::source_location where_;
         char delimiter_;
         bool strip_;
         bool done_ = false;
+        bool listed_ = false;       // this waits, or did
+        bool read_listed_ = false;  // and so does the read in inner_
     };
 
     /// Waits for the next record, without its delimiter; empty at the end. What stands before the end without a

@@ -11,6 +11,7 @@ module;
 #include <source_location>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -22,7 +23,12 @@ import :counters;
 
 export namespace rt {
 
-enum class runtime_flavor : std::uint8_t { automatic, work_stealing, thread_per_core, current_thread };
+enum class runtime_flavor : std::uint8_t {
+    automatic,
+    work_stealing,
+    thread_per_core,
+    current_thread
+};
 
 namespace detail {
 
@@ -93,12 +99,15 @@ void check_may_block(std::source_location where) noexcept;
 
 }  // namespace detail
 
-/// A runtime as seen from elsewhere: it may be copied, and outlive its runtime. It keeps nothing running.
+/// A runtime as seen from elsewhere: it may be copied, and outlive its runtime. It keeps nothing
+/// running.
 class runtime_handle {
 public:
-    /// Runs a task on the runtime, from any thread. After its end the outcome is stopped, and nothing ran.
+    /// Runs a task on the runtime, from any thread. After its end the outcome is stopped, and
+    /// nothing ran.
     template <class T>
-    join_handle<T> spawn(task<T> body, std::source_location where = std::source_location::current()) const {
+    join_handle<T> spawn(task<T> body,
+                         std::source_location where = std::source_location::current()) const {
         return detail::spawn_into(detail::executor_for_spawn(*core_), std::move(body), {}, where);
     }
     template <class F>
@@ -110,7 +119,8 @@ public:
     template <class T>
     join_handle<T> spawn_on(unsigned worker, task<T> body,
                             std::source_location where = std::source_location::current()) const {
-        return detail::spawn_into(detail::executor_for_spawn_on(*core_, worker), std::move(body), {}, where);
+        return detail::spawn_into(detail::executor_for_spawn_on(*core_, worker), std::move(body),
+                                  {}, where);
     }
     [[nodiscard]] runtime_counters counters() const;
     [[nodiscard]] unsigned worker_count() const noexcept;
@@ -124,7 +134,7 @@ private:
 /// What a shutdown limit had to give up.
 struct shutdown_report {
     std::uint64_t tasks = 0;          ///< tasks that had not ended
-    std::uint64_t operations = 0;     ///< operations that a kernel still held, and blocking jobs that still ran
+    std::uint64_t operations = 0;     ///< operations that a kernel held, blocking jobs that ran
     [[nodiscard]] bool clean() const noexcept { return tasks == 0 && operations == 0; }
 };
 
@@ -138,8 +148,9 @@ public:
     /// As shutdown() without a limit.
     ~runtime();
 
-    /// Runs the task on the runtime and waits for its end: its value, or what it threw. Stopped by a shutdown: errc::stopped
-    /// in a result, stopped_error otherwise. With current_thread() the calling thread does the work. Misuse inside a task.
+    /// Runs the task on the runtime and waits for its end: its value, or what it threw. Stopped by
+    /// a shutdown: errc::stopped in a result, stopped_error otherwise. With current_thread() the
+    /// calling thread does the work. Misuse inside a task.
     template <class T>
     T block_on(task<T> body, std::source_location where = std::source_location::current()) {
         detail::check_may_block(where);
@@ -151,6 +162,8 @@ public:
                                                               std::move(body), outcome),
                                              "root", where);
             detail::wait_for_root(*core_, signal);
+            // Its frame has gone; its worker is taking it off the runtime's list.
+            while (!handle.done()) std::this_thread::yield();
         }
         if (outcome.outcome.index() == 0) {
             if constexpr (is_result<T>) {
@@ -164,7 +177,8 @@ public:
 
     [[nodiscard]] runtime_handle handle() const { return runtime_handle(core_); }
     template <class T>
-    join_handle<T> spawn(task<T> body, std::source_location where = std::source_location::current()) {
+    join_handle<T> spawn(task<T> body,
+                         std::source_location where = std::source_location::current()) {
         return handle().spawn(std::move(body), where);
     }
     [[nodiscard]] runtime_counters counters() const { return handle().counters(); }
@@ -172,8 +186,9 @@ public:
     [[nodiscard]] reactor_kind reactor() const noexcept;
     [[nodiscard]] unsigned worker_count() const noexcept { return handle().worker_count(); }
 
-    /// Stops every task, joins them and ends the workers. A limit: what has not ended by then is left where it is,
-    /// for ever, and reported; 0 returns at once. Not from within a task of this runtime.
+    /// Stops every task, joins them and ends the workers. A limit: what has not ended by then is
+    /// left where it is, for ever, and reported; 0 returns at once. Not from within a task of this
+    /// runtime.
     shutdown_report shutdown();
     shutdown_report shutdown(std::chrono::nanoseconds limit);
 
@@ -182,8 +197,9 @@ private:
     std::shared_ptr<detail::runtime_core> core_;
 };
 
-/// What is left automatic is taken from RT_FLAVOR (work_stealing, thread_per_core, current_thread), RT_REACTOR
-/// (io_uring, epoll) and RT_WORKERS, then from the machine; the environment never overrides the code.
+/// What is left automatic is taken from RT_FLAVOR (work_stealing, thread_per_core, current_thread),
+/// RT_REACTOR (io_uring, epoll) and RT_WORKERS, then from the machine; the environment never
+/// overrides the code.
 class runtime::builder_type {
 public:
     /// Any worker runs any task (the default). block_on parks its caller.
@@ -195,11 +211,15 @@ public:
     builder_type& flavor(runtime_flavor f) { options_.flavor = f; return *this; }
     /// Default: the CPUs that affinity mask and cgroup quota let this process use.
     builder_type& workers(unsigned n) { options_.workers = n; return *this; }
-    /// io_uring by name fails where the kernel refuses it; automatic falls back to epoll and says why, once.
+    /// io_uring by name fails where the kernel refuses it; automatic falls back to epoll and says
+    /// why, once.
     builder_type& reactor(reactor_kind kind) { options_.reactor = kind; return *this; }
     /// Most threads for blocking jobs (512), and how long one stays without work (10 s).
     builder_type& blocking_threads(std::size_t n) { options_.blocking_threads = n; return *this; }
-    builder_type& blocking_keep_alive(std::chrono::nanoseconds d) { options_.blocking_keep_alive = d; return *this; }
+    builder_type& blocking_keep_alive(std::chrono::nanoseconds d) {
+        options_.blocking_keep_alive = d;
+        return *this;
+    }
     /// Names the worker threads: name-0, name-1, ...
     builder_type& name(std::string n) { options_.name = std::move(n); return *this; }
     /// Every select's order, and whatever else is random, follows from it.
@@ -207,10 +227,20 @@ public:
     /// Another clock; it outlives the runtime. A paused clock needs current_thread().
     builder_type& clock(clock_source& c) { options_.clock = &c; return *this; }
     /// Called on each worker's thread before its first and after its last task, with its index.
-    builder_type& on_worker_start(std::function<void(unsigned)> f) { options_.on_worker_start = std::move(f); return *this; }
-    builder_type& on_worker_stop(std::function<void(unsigned)> f) { options_.on_worker_stop = std::move(f); return *this; }
-    /// Told of failures of tasks that nobody awaits; default: exceptions are reported on stderr, error values counted.
-    builder_type& on_unhandled(std::function<void(const unhandled_failure&)> f) { options_.on_unhandled = std::move(f); return *this; }
+    builder_type& on_worker_start(std::function<void(unsigned)> f) {
+        options_.on_worker_start = std::move(f);
+        return *this;
+    }
+    builder_type& on_worker_stop(std::function<void(unsigned)> f) {
+        options_.on_worker_stop = std::move(f);
+        return *this;
+    }
+    /// Told of failures of tasks that nobody awaits; default: exceptions are reported on stderr,
+    /// error values counted.
+    builder_type& on_unhandled(std::function<void(const unhandled_failure&)> f) {
+        options_.on_unhandled = std::move(f);
+        return *this;
+    }
 
     /// Throws std::system_error with what to change.
     [[nodiscard]] runtime build();

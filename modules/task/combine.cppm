@@ -16,6 +16,7 @@ module;
 export module rt.task:combine;
 import :coroutine;
 import :executor;
+import :misuse;
 import :operation;
 import :result;
 
@@ -73,6 +74,9 @@ public:
     inline combinator(combinator&&) noexcept {}
 
     inline void hold() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
+    /// For a canceller, which has no part in the count. False: it was zero, and stays so: whoever took it there
+    /// completes the combinator, and a second one at zero would complete it once more, when it may be gone.
+    [[nodiscard]] bool hold_unless_over() noexcept;
     /// True: the caller took the count to zero, and ends the combinator.
     [[nodiscard]] inline bool drop() noexcept { return count_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
     /// Drops; the last one completes the combinator, by posting it.
@@ -91,6 +95,7 @@ class child : public typed_link<T> {
 public:
     child(task<T>&& body) noexcept {
         auto handle = body.release();
+        if (!handle) misuse("a task that was moved from, or awaited before, is awaited");
         promise_ = &handle.promise();
         this->frame = handle;
     }
@@ -117,8 +122,7 @@ public:
         started = true;
         owner.hold();
         if (env.stop_requested()) {
-            std::exchange(this->frame, {}).destroy();
-            hook(*this, child_link::ending::stopped);
+            (void)unwind_unstarted(*this, identity);
         } else {
             this->frame.resume();
         }

@@ -72,28 +72,45 @@ public:
     template <class T>
     void spawn(task_options options, task<T> body,
                std::source_location where = std::source_location::current()) {
-        spawn_into(state_->exec(), std::move(options), std::move(body), where);
+        spawn_into(nullptr, std::move(options), std::move(body), where);
     }
     /// On worker i, as rt::spawn_on.
     template <class T>
     void spawn_on(unsigned worker, task<T> body,
                   std::source_location where = std::source_location::current()) {
-        spawn_into(detail::executor_of_worker(worker, where), {}, std::move(body), where);
+        spawn_into(&detail::executor_of_worker(worker, where), {}, std::move(body), where);
     }
-    template <class F, class... Args>
-        requires detail::spawnable<F, Args...>
-    void spawn(F f, Args... args) {
-        spawn(call(std::move(f), std::move(args)...));
+    /// A callable and its arguments, as rt::spawn.
+    template <class F>
+        requires detail::spawnable<F>
+    void spawn(F f, std::source_location where = std::source_location::current()) {
+        spawn(call(std::move(f)), where);
+    }
+    template <class F, class A>
+        requires detail::spawnable<F, A>
+    void spawn(F f, A a, std::source_location where = std::source_location::current()) {
+        spawn(call(std::move(f), std::move(a)), where);
+    }
+    template <class F, class A, class B>
+        requires detail::spawnable<F, A, B>
+    void spawn(F f, A a, B b, std::source_location where = std::source_location::current()) {
+        spawn(call(std::move(f), std::move(a), std::move(b)), where);
+    }
+    template <class F, class A, class B, class C>
+        requires detail::spawnable<F, A, B, C>
+    void spawn(F f, A a, B b, C c, std::source_location where = std::source_location::current()) {
+        spawn(call(std::move(f), std::move(a), std::move(b), std::move(c)), where);
     }
     /// Stops all tasks of the group, its body included.
     void stop() noexcept { state_->stop_all(); }
 
 private:
     template <class T>
-    void spawn_into(executor& exec, task_options options, task<T> body, std::source_location where) {
-        if (state_->closed()) misuse("spawn into a task_group that has ended", where);
+    void spawn_into(executor* exec, task_options options, task<T> body, std::source_location where) {
+        if (state_->closed())
+            misuse("spawn into a task_group that has ended, or whose body has not begun", where);
         using root_type = detail::task_root<T, detail::group_member>;
-        auto* root = root_type::make(exec, std::move(body), std::move(options.name), where,
+        auto* root = root_type::make(exec ? *exec : state_->exec(), std::move(body), std::move(options.name), where,
                                      {.group = state_});
         state_->add(*root);
         root->consume();

@@ -82,7 +82,7 @@ private:
         return {nullptr, std::noop_coroutine()};
     }
     void stop_all() noexcept {
-        hold();
+        if (!hold_unless_over()) return;
         std::apply([](auto&... c) { (c.env.request_stop(), ...); }, children_);
         drop_and_post();
     }

@@ -146,7 +146,10 @@ public:
         if constexpr (std::is_base_of_v<promise_base, Promise>) {
             suspend_in(h, h.promise());
             target_ = this;
-            if (starved_) [[unlikely]] return give_way(*this);
+            if (starved_) [[unlikely]] {
+                if (env_->stop_requested()) return unwind(*frame_);
+                return give_way(*this);
+            }
             return begin();
         } else {
             return h;

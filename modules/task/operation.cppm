@@ -9,7 +9,8 @@
 //   armed       an operation is published and may be withdrawn; set by the task, in arm()
 //   done        its completion came while it was not yet armed, or while a canceller was inside
 //   cancelling  somebody is inside wait_op::withdraw(); set together with stop, or with armed by a task
-//               that finds stop already set. So it is entered at most once in a scope's life.
+//               that finds stop already set. So there is one canceller at a time, and it has left before
+//               the task goes on: where its withdraw() came too late, the next arm() enters it again.
 // Who resumes: exactly one party.
 //   - complete() on an armed scope without canceller clears armed, and posts the operation.
 //   - complete() otherwise sets done, and whoever made it wait posts: arm() (inline) or the canceller.
@@ -56,8 +57,10 @@ struct task_identity {
     std::uint64_t id = 0;
     std::unique_ptr<const std::string> given_name;  // most tasks have none
     std::source_location spawned_at;
-    int budget = operations_per_turn;
-    bool budgeted = true;
+    // Atomic, but never fought over: a select may be woken on one worker while its only task arm runs on
+    // another, and either begins a turn of the task. An increment more or less does not matter.
+    std::atomic<int> budget{operations_per_turn};
+    int unbudgeted = 0;  // how many of its scopes have lifted the budget
     bool unwinding = false;
 
     [[nodiscard]] inline std::string_view name() const noexcept {
@@ -115,8 +118,10 @@ public:
     /// Takes one operation from the task's budget; false: let others run first.
     [[nodiscard]] inline bool charge() noexcept {
         auto& task = *identity_;
-        if (--task.budget >= 0 || !task.budgeted) [[likely]] return true;
-        return false;
+        auto left = task.budget.load(std::memory_order_relaxed);
+        if (left <= 0) [[unlikely]] return task.unbudgeted != 0;
+        task.budget.store(left - 1, std::memory_order_relaxed);
+        return true;
     }
 
 private:
@@ -141,10 +146,14 @@ struct promise_base {
 /// The frame has ended and its result is in its link: destroys it and returns whom to resume.
 /// It iterates, so that a chain of any depth ends without deepening the stack.
 [[nodiscard]] std::coroutine_handle<> settle(child_link& link) noexcept;
-/// A frame destroyed twice over: a destructor threw while a stop unwound it.
+/// A destructor threw while its frame was being destroyed: the exception would enter the user's catch, and
+/// so may have led back into code of that frame. Null: the task that runs here.
 [[noreturn]] void threw_while_unwinding(environment* env) noexcept;
 /// Destroys the frames of a scope, innermost first, beginning with this one, up to the top of the scope.
 [[nodiscard]] std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
+
+/// The same for the only frame of a scope that was stopped before it ran; what its hook gave.
+child_link::next_step unwind_unstarted(child_link& link, task_identity& task) noexcept;
 
 /// Base of every awaiter that waits for something outside its own chain of frames. It lives in the frame.
 class wait_op : public work_item {
@@ -158,7 +167,7 @@ public:
     [[nodiscard]] inline environment* env() const noexcept { return env_; }
 
     /// Takes the operation back; true: it was still pending, and will not complete any more.
-    /// Called by a canceller, on any thread, at most once.
+    /// Called by a canceller, on any thread, at most once an arming.
     virtual bool withdraw() noexcept = 0;
     /// Runs on the task's executor once the operation is complete or withdrawn.
     inline virtual std::coroutine_handle<> wake() noexcept {

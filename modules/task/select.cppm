@@ -102,6 +102,9 @@ private:
 template <class A>
 auto make_arm(A&& arm) {
     using type = std::remove_cvref_t<A>;
+    static_assert(!requires { typename type::ends_coroutine; },
+                  "an arm's or_return() has no coroutine of its own to end: select(op, ...), and then "
+                  "look at the result of the arm that won");
     if constexpr (is_allowed_loss<type>) {
         return task_arm(std::move(arm));
     } else if constexpr (lossless_operation<type>) {
@@ -155,6 +158,7 @@ public:
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
         if constexpr (std::is_base_of_v<promise_base, Promise>) suspend_in(h, h.promise());
         if (starved_) {
+            if (env_->stop_requested()) return unwind(*frame_);
             env_->exec().count_forced_yield();
             env_->exec().post_later(*this);
             return std::noop_coroutine();

@@ -62,7 +62,9 @@ public:
     void start() noexcept;
     void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept;
-    [[nodiscard]] bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
+    [[nodiscard]] bool ended() const noexcept {
+        return (state_.load(std::memory_order_acquire) & ended_bit) != 0;
+    }
     [[nodiscard]] bool was_stopped() const noexcept { return stopped_; }
     /// The exception or error value that it ended with. After it has ended.
     [[nodiscard]] virtual unhandled_failure failure() const noexcept = 0;
@@ -83,12 +85,17 @@ protected:
     virtual void destroy() noexcept = 0;
     virtual detail::child_link& link() noexcept = 0;
     void on_end(bool stopped) noexcept;
+    /// Tells the runtime of this thread; without one, stderr.
+    static void report(const unhandled_failure& f) noexcept;
 
 private:
     static void run_first(work_item& item) noexcept;
 
     std::atomic<std::uint32_t> references_{2};
-    std::atomic<bool> ended_{false};
+    // ended: the outcome is in place; set by the task. dropped: the handle went without having learned it.
+    // Whoever sets the second of the two reports a failure, so that exactly one does.
+    static constexpr std::uint8_t ended_bit = 1, dropped_bit = 2;
+    std::atomic<std::uint8_t> state_{0};
     bool stopped_ = false;
     bool consumed_ = false;
     detail::spin_lock lock_;
@@ -137,10 +144,28 @@ private:
     void destroy() noexcept override {
         // A result's destructor may ask for the task's id.
         auto* before = exchange_identity(&this->identity);
-        this->outcome.template emplace<0>();
+        drop_result();
         exchange_identity(before == &this->identity ? nullptr : before);
         this->~task_root();
         frame_release(this, sizeof(task_root), counted_as::task);
+    }
+    /// What the destructor of a result throws is contained and reported, and others go on.
+    void drop_result() noexcept {
+        if constexpr (!std::is_nothrow_destructible_v<typename typed_link<T>::value_type>) {
+            using value_type = typename typed_link<T>::value_type;
+            if (auto* value = std::get_if<1>(&this->outcome)) {
+                try {
+                    value->~value_type();
+                } catch (...) {
+                    unhandled_failure f{this->identity.id, {}, this->identity.spawned_at, {}, {}};
+                    f.task_name = this->identity.name();
+                    f.exception = std::current_exception();
+                    this->report(f);
+                }
+                std::construct_at(&this->outcome);  // in its place: it must not be destroyed again
+            }
+        }
+        this->outcome.template emplace<0>();
     }
     child_link& link() noexcept override { return *this; }
     group_member* membership() noexcept override {
@@ -200,8 +225,11 @@ public:
     bool try_now() noexcept { return root_->try_join(); }
     bool enlist() noexcept { return root_->enlist(*this); }
     bool delist() noexcept { return root_->delist(*this); }
+    /// For or_return(), which hands the error on: that is how the outcome is taken, then.
     [[nodiscard]] std::error_code failure() const noexcept {
-        return root_->was_stopped() ? make_error_code(errc::stopped) : root_->error();
+        auto error = root_->was_stopped() ? make_error_code(errc::stopped) : root_->error();
+        if (error) root_->consume();
+        return error;
     }
     R await_resume() {
         if (root_->consumed()) misuse("a task's outcome is taken twice", root_->identity.spawned_at);

@@ -23,6 +23,7 @@ public:
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
         if constexpr (std::is_base_of_v<promise_base, Promise>) suspend_in(h, h.promise());
+        if (env_->stop_requested()) return unwind(*frame_);
         env_->exec().post_later(*this);
         return std::noop_coroutine();
     }
@@ -52,19 +53,17 @@ private:
     std::source_location where_;
 };
 
-/// Lifts the budget of the running task, and puts it back when the frame goes.
+/// Lifts the budget of the running task, and puts it back when the frame goes. It counts, because the
+/// children of a join may do so in turns.
 class budget_lift {
 public:
-    inline budget_lift() noexcept : task_(current_identity()), before_(task_->budgeted) {
-        task_->budgeted = false;
-    }
+    inline budget_lift() noexcept : task_(current_identity()) { ++task_->unbudgeted; }
     budget_lift(const budget_lift&) = delete;
     budget_lift& operator=(const budget_lift&) = delete;
-    inline ~budget_lift() { task_->budgeted = before_; }
+    inline ~budget_lift() { --task_->unbudgeted; }
 
 private:
     task_identity* task_;
-    bool before_;
 };
 
 }  // namespace detail

@@ -21,8 +21,9 @@ public:
 /// std::chrono::steady_clock.
 clock_source& real_clock() noexcept;
 
-/// A clock for tests: with runtime::builder().current_thread().clock(c), time moves only when nothing is runnable and
-/// no blocking job runs, and then straight to the next timer. A test of an hour's timeouts takes no time.
+/// A clock for tests: with runtime::builder().current_thread().clock(c), time moves only when
+/// nothing is runnable and no blocking job runs, and then straight to the next timer. A test of an
+/// hour's timeouts takes no time.
 class paused_clock final : public clock_source {
 public:
     steady_time now() noexcept override;

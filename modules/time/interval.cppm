@@ -51,7 +51,8 @@ public:
         std::source_location where_;
     };
 
-    /// Waits for the next tick. Lossless: a tick that was not delivered is still due. A stop withdraws it.
+    /// Waits for the next tick. Lossless: a tick that was not delivered is still due. A stop
+    /// withdraws it.
     inline tick_op tick(std::source_location where = std::source_location::current()) noexcept {
         return {*this, where};
     }

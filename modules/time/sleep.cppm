@@ -59,9 +59,11 @@ private:
 
 }  // namespace detail
 
-/// Waits until the duration has passed, at least: never less, rounded up to 66 µs. 0 and less are ready at once.
+/// Waits until the duration has passed, at least: never less, rounded up to 66 µs. 0 and less are
+/// ready at once.
 ///
-/// It counts from when it is awaited. Resumes on the task's executor. A stop withdraws it; so does losing a select.
+/// It counts from when it is awaited. Resumes on the task's executor. A stop withdraws it; so does
+/// losing a select.
 template <class Rep, class Period>
 auto sleep(std::chrono::duration<Rep, Period> duration,
            std::source_location where = std::source_location::current()) {

@@ -40,9 +40,10 @@ task<timeout_result_t<A>> timeout_at(sleep_op limit, A awaited) {
 
 }  // namespace detail
 
-/// Awaits an operation or a task, for so long at most: its value in a result (one result, if it gives one), or
-/// errc::timed_out. When it is ready it wins, even with 0. On expiry it is stopped, and has ended, before this
-/// returns: an operation that the kernel cannot withdraw delays it. The limit counts from the await.
+/// Awaits an operation or a task, for so long at most: its value in a result (one result, if it
+/// gives one), or errc::timed_out. When it is ready it wins, even with 0. On expiry it is stopped,
+/// and has ended, before this returns: an operation that the kernel cannot withdraw delays it. The
+/// limit counts from the await.
 template <class Rep, class Period, class A>
 auto timeout(std::chrono::duration<Rep, Period> limit, A awaited) {
     return detail::timeout_at(sleep(limit), std::move(awaited));

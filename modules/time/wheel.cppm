@@ -1,11 +1,12 @@
 // A wheel, not a heap: most timers are cancelled before they fire, and here that is an unlink.
 //
-// Eight levels of 64 slots; a tick is 2^16 ns (66 µs), so the levels reach all 2^64 ns there are, and
-// no deadline is too far; steady_time::max() is never, and such a timer is in no slot. A timer's level is that of the highest bit in which its tick differs from
-// now; when time enters its slot it moves down. Deadlines round up to a tick and time rounds down, so
-// nothing fires early. One lock per wheel, uncontended as a rule: it is there so that other workers
-// can take their timers out. A timer fires under the lock (it claims and completes, no more), so that
-// a remove() which comes too late returns only when the claim has been decided.
+// Eight levels of 64 slots; a tick is 2^16 ns (66 µs), so the levels reach all 2^64 ns there are,
+// and no deadline is too far; steady_time::max() is never, and such a timer is in no slot. A
+// timer's level is that of the highest bit in which its tick differs from now; when time enters its
+// slot it moves down. Deadlines round up to a tick and time rounds down, so nothing fires early.
+// One lock per wheel, uncontended as a rule: it is there so that other workers can take their
+// timers out. A timer fires under the lock (it claims and completes, no more), so that a remove()
+// which comes too late returns only when the claim has been decided.
 module;
 #include <array>
 #include <chrono>
@@ -28,8 +29,8 @@ public:
     void insert(timer_node& node, steady_time deadline) noexcept override;
     bool remove(timer_node& node) noexcept override;
 
-    /// No timer fires before it; earlier than the first deadline when that is far away. Empty: there
-    /// are no timers that will ever fire.
+    /// No timer fires before it; earlier than the first deadline when that is far away. Empty:
+    /// there are no timers that will ever fire.
     [[nodiscard]] std::optional<steady_time> next_deadline() noexcept;
     /// Fires all whose deadline is at or before now; returns how many.
     std::size_t advance(steady_time now) noexcept;

@@ -1,6 +1,7 @@
 // rt::channel under stops, lost selects and real concurrency: what was sent is what was received.
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,6 +17,13 @@ namespace {
 class ChannelStress : public EveryRuntime {};
 EVERY_RUNTIME(ChannelStress);
 
+/// On all workers in turn: in thread per core, spawn would stay on one.
+template <class T>
+rt::join_handle<T> spawn_across(std::size_t i, rt::task<T> body) {
+    auto workers = rt::current_executor()->worker_count();
+    return rt::spawn_on(static_cast<unsigned>(i % workers), std::move(body));
+}
+
 struct message {
     std::unique_ptr<long> value;  // moved from: the message was taken
 };
@@ -29,7 +37,7 @@ struct tally {
 /// A result that was there wins over a stop, so every delivered message is counted.
 rt::task<> produce(rt::sender<message> tx, rt::notify& other, tally& mine, std::uint32_t seed) {
     std::mt19937 random(seed);
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; i < 2000; ++i) {
         long value = 1 + static_cast<long>(random() % 1000);
         message next{std::make_unique<long>(value)};
         switch (random() % 4) {
@@ -94,13 +102,14 @@ TEST_P(ChannelStress, sums_add_up_with_random_stops_on_both_sides_b31_b46_b54) {
             auto [tx, rx] = rt::channel<message>(capacity);
             std::vector<rt::join_handle<>> producers;
             for (auto& mine : each)
-                producers.push_back(rt::spawn(produce(tx, other, mine, random())));
-            for (int i = 0; i < 200;
-                 ++i) {  // one consumer after another, each stopped at some point
-                auto consumer = rt::spawn(consume(rx, other, all, random()));
+                producers.push_back(
+                    spawn_across(producers.size(), produce(tx, other, mine, random())));
+            // One consumer after another, each stopped at some point.
+            for (int i = 0; i < 1000; ++i) {
+                auto consumer = spawn_across(random() % 4, consume(rx, other, all, random()));
                 for (auto turns = random() % 4; turns != 0; --turns) co_await rt::yield_now();
                 if (random() % 4 == 0) other.notify_all();
-                if (random() % 16 == 0) producers[random() % producers.size()].stop();
+                if (random() % 64 == 0) producers[random() % producers.size()].stop();
                 consumer.stop();
                 (void)co_await consumer.outcome();
             }
@@ -121,7 +130,7 @@ TEST_P(ChannelStress, sums_add_up_with_random_stops_on_both_sides_b31_b46_b54) {
 
 TEST_P(ChannelStress, a_permit_and_its_receiver_may_end_on_different_threads_b47_b54) {
     run([&]() -> rt::task<> {
-        for (int i = 0; i < 500; ++i) {
+        for (std::size_t i = 0; i < 2000; ++i) {
             auto [tx, rx] = rt::channel<message>(2);
             auto holds = [](rt::sender<message> tx, bool use) -> rt::task<> {
                 auto permit = (co_await tx.reserve()).value();
@@ -130,8 +139,8 @@ TEST_P(ChannelStress, a_permit_and_its_receiver_may_end_on_different_threads_b47
                 }
                 if (use) (void)permit.send(message{std::make_unique<long>(1)});
             };
-            auto first = rt::spawn(holds, tx, i % 2 == 0);
-            auto second = rt::spawn(holds, std::move(tx), i % 3 == 0);
+            auto first = spawn_across(1, holds(tx, i % 2 == 0));
+            auto second = spawn_across(i % 4, holds(std::move(tx), i % 3 == 0));
             long received = 0;
             while (auto m = co_await rx.recv()) received += *m->value;
             EXPECT_EQ(received, (i % 2 == 0) + (i % 3 == 0));

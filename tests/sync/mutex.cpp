@@ -5,6 +5,7 @@
 // test needs a sleep.
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <memory>
 #include <random>
 #include <string>
@@ -18,6 +19,13 @@ namespace {
 
 class Mutex : public EveryRuntime {};
 EVERY_RUNTIME(Mutex);
+
+/// On all workers in turn: in thread per core, spawn would stay on one.
+template <class T>
+rt::join_handle<T> spawn_across(std::size_t i, rt::task<T> body) {
+    auto workers = rt::current_executor()->worker_count();
+    return rt::spawn_on(static_cast<unsigned>(i % workers), std::move(body));
+}
 
 rt::task<> append_in_turn(rt::mutex& mutex, std::string& order, char mark) {
     auto guard = co_await mutex.lock();
@@ -187,14 +195,15 @@ TEST_P(Mutex, a_stop_that_meets_the_grant_leaves_one_of_them_b40_b54) {
     run([&]() -> rt::task<> {
         rt::mutex mutex;
         auto waits = [&]() -> rt::task<> { auto guard = co_await mutex.lock(); };
-        for (int i = 0; i < 5000; ++i) {
+        for (std::size_t i = 0; i < 5000; ++i) {
             auto held = co_await mutex.lock();
-            auto first = rt::spawn(waits()), second = rt::spawn(waits());
+            auto first = spawn_across(1, waits()), second = spawn_across(i, waits());
             co_await rt::yield_now();
-            auto stops = rt::spawn([&]() -> rt::task<> {
+            auto stop = [&]() -> rt::task<> {
                 first.stop();
                 co_return;
-            });
+            };
+            auto stops = spawn_across(1, stop());
             held.unlock();
             co_await stops;
             co_await second;
@@ -212,7 +221,7 @@ TEST_P(Mutex, counts_under_a_lock_add_up_with_random_stops_b40_b54) {
         std::vector<long> done(8);
         auto worker = [&](unsigned seed, long& mine) -> rt::task<> {
             std::mt19937 random(seed);
-            for (int i = 0; i < 400; ++i) {
+            for (int i = 0; i < 10000; ++i) {
                 if (random() % 4 == 0) {
                     auto first = co_await rt::select(mutex.lock(), never.wait());
                     if (auto* guard = std::get_if<0>(&first); guard != nullptr) {
@@ -231,9 +240,10 @@ TEST_P(Mutex, counts_under_a_lock_add_up_with_random_stops_b40_b54) {
         std::mt19937 random(40);
         for (int round = 0; round < 6; ++round) {
             std::vector<rt::join_handle<>> tasks;
-            for (auto& mine : done) tasks.push_back(rt::spawn(worker(random(), mine)));
-            for (int i = 0; i < 200; ++i) {
-                if (random() % 8 == 0) tasks[random() % tasks.size()].stop();
+            for (auto& mine : done)
+                tasks.push_back(spawn_across(tasks.size(), worker(random(), mine)));
+            for (int i = 0; i < 1000; ++i) {
+                if (random() % 64 == 0) tasks[random() % tasks.size()].stop();
                 if (random() % 4 == 0) never.notify_all();
                 co_await rt::yield_now();
             }

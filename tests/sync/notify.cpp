@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <random>
 #include <string>
@@ -15,6 +16,13 @@ namespace {
 
 class Notify : public EveryRuntime {};
 EVERY_RUNTIME(Notify);
+
+/// On all workers in turn: in thread per core, spawn would stay on one.
+template <class T>
+rt::join_handle<T> spawn_across(std::size_t i, rt::task<T> body) {
+    auto workers = rt::current_executor()->worker_count();
+    return rt::spawn_on(static_cast<unsigned>(i % workers), std::move(body));
+}
 
 /// Whether the bell has a notification stored; takes it.
 bool take_stored(rt::notify& bell) { return bell.wait().try_now(); }
@@ -185,7 +193,7 @@ TEST_P(Notify, no_notification_is_lost_under_random_stops_b43_b54) {
         };
         std::mt19937 random(43);
         std::vector<rt::join_handle<>> tasks;
-        for (int i = 0; i < 6; ++i) tasks.push_back(rt::spawn(waiter(random())));
+        for (std::size_t i = 0; i < 6; ++i) tasks.push_back(spawn_across(i, waiter(random())));
         for (int sent = 1; sent <= 1500; ++sent) {
             bell.notify_one();
             while (received.load() < sent) {
@@ -193,7 +201,7 @@ TEST_P(Notify, no_notification_is_lost_under_random_stops_b43_b54) {
                 if (random() % 4 == 0) {
                     task.stop();
                     (void)co_await task.outcome();
-                    task = rt::spawn(waiter(random()));
+                    task = spawn_across(random() % 4, waiter(random()));
                 }
                 if (random() % 4 == 0) other.notify_all();
                 co_await rt::yield_now();

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <random>
@@ -138,6 +139,13 @@ TEST_P(Oneshot, a_receive_that_loses_a_select_leaves_the_value_b31) {
     });
 }
 
+/// On all workers in turn: in thread per core, spawn would stay on one.
+template <class T>
+rt::join_handle<T> spawn_across(std::size_t i, rt::task<T> body) {
+    auto workers = rt::current_executor()->worker_count();
+    return rt::spawn_on(static_cast<unsigned>(i % workers), std::move(body));
+}
+
 struct count_deleted {
     std::atomic<long>* sum;
     void operator()(int* value) const {
@@ -163,8 +171,9 @@ TEST_P(Oneshot, every_value_is_received_or_comes_back_under_random_stops_b51_b54
                 co_return (co_await rx.recv()).has_value();
             };
             int value = 1 + static_cast<int>(random() % 1000);
-            auto answer = rt::spawn(answers, std::move(tx), counted(new int(value), {&deleted}));
-            auto question = rt::spawn(asks, std::move(rx));
+            auto answer =
+                spawn_across(1, answers(std::move(tx), counted(new int(value), {&deleted})));
+            auto question = spawn_across(random() % 4, asks(std::move(rx)));
             bool stop = random() % 2 == 0;
             if (stop) question.stop();
             sent += value;

@@ -1,4 +1,5 @@
-// The paused clock: time that moves only when nothing else can, and then straight to the next timer.
+// The paused clock: time that moves only when nothing else can, and then straight to the next
+// timer.
 #include "support/run.hpp"
 
 #include <atomic>
@@ -19,7 +20,12 @@ constexpr auto grain = nanoseconds(1 << 16);
 class PausedClock : public testing::TestWithParam<rt::reactor_kind> {
 protected:
     rt::runtime make() {
-        return rt::runtime::builder().current_thread().reactor(GetParam()).clock(clock).seed(7).build();
+        return rt::runtime::builder()
+            .current_thread()
+            .reactor(GetParam())
+            .clock(clock)
+            .seed(7)
+            .build();
     }
     rt::paused_clock clock;
 };
@@ -117,7 +123,8 @@ std::vector<std::pair<int, std::int64_t>> ten_thousand(rt::reactor_kind reactor)
         auto start = co_await rt::this_task::now();
         auto all = co_await rt::with_group([&](rt::task_group& group) -> rt::task<> {
             for (int i = 0; i < 10'000; ++i) {
-                auto delay = nanoseconds(static_cast<std::int64_t>(random() >> (20 + random() % 20)));
+                auto delay =
+                    nanoseconds(static_cast<std::int64_t>(random() >> (20 + random() % 20)));
                 group.spawn([](auto& woke, int i, nanoseconds delay,
                                rt::steady_time start) -> rt::task<> {
                     co_await rt::sleep(delay);

@@ -53,9 +53,10 @@ TEST_P(Sleep, deadlines_of_0_and_in_the_past_are_ready_at_once_b55) {
 TEST_P(Sleep, the_far_future_does_not_come_b57) {
     run([]() -> rt::task<> {
         for (int i = 0; i < 3; ++i) {
-            auto first = co_await rt::select(
-                rt::sleep(std::chrono::hours::max()), rt::sleep(std::chrono::nanoseconds::max()),
-                rt::sleep_until(rt::steady_time::max()), rt::sleep(24h * 365 * 100), rt::sleep(1ms));
+            auto first = co_await rt::select(rt::sleep(std::chrono::hours::max()),
+                                             rt::sleep(std::chrono::nanoseconds::max()),
+                                             rt::sleep_until(rt::steady_time::max()),
+                                             rt::sleep(24h * 365 * 100), rt::sleep(1ms));
             EXPECT_EQ(first.index(), 4u);
         }
     });
@@ -141,8 +142,9 @@ foreign ticks_outside() {
 
 TEST(SleepDeathTest, a_timer_without_a_runtime_names_what_is_missing_and_the_line_b4) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
-    EXPECT_DEATH(sleeps_outside(), "rt: misuse: rt::sleep is awaited without a runtime: .*block_on, "
-                                   "at .*tests/time/sleep.cpp:[0-9]+");
+    EXPECT_DEATH(sleeps_outside(),
+                 "rt: misuse: rt::sleep is awaited without a runtime: .*block_on, "
+                 "at .*tests/time/sleep.cpp:[0-9]+");
     EXPECT_DEATH(ticks_outside(), "rt: misuse: rt::interval is awaited without a runtime: "
                                   ".*at .*tests/time/sleep.cpp:[0-9]+");
 }

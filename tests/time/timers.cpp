@@ -50,7 +50,8 @@ TEST_P(Timers, a_hundred_thousand_fire_once_and_none_early_b59) {
         auto origin = co_await rt::this_task::now();
         auto done = co_await rt::with_group([&](rt::task_group& group) -> rt::task<> {
             for (int i = 0; i < many; ++i) {
-                auto deadline = origin + nanoseconds(static_cast<std::int64_t>(random() % 300'000'000));
+                auto deadline =
+                    origin + nanoseconds(static_cast<std::int64_t>(random() % 300'000'000));
                 group.spawn(one(deadline, origin, fired[i], times[i]));
             }
             co_return;
@@ -96,7 +97,8 @@ TEST_P(Timers, sleeps_that_are_cancelled_from_everywhere_leave_nothing_behind_b5
         std::atomic<int> fired{0}, lost{0};
         auto done = co_await rt::with_group([&](rt::task_group& group) -> rt::task<> {
             for (int i = 0; i < 64; ++i) {
-                group.spawn([](int i, std::atomic<int>& fired, std::atomic<int>& lost) -> rt::task<> {
+                group.spawn([](int i, std::atomic<int>& fired,
+                               std::atomic<int>& lost) -> rt::task<> {
                     std::mt19937_64 random(static_cast<std::uint64_t>(i));
                     for (int n = 0; n < 100; ++n) {
                         auto a = std::chrono::microseconds(random() % 400);
