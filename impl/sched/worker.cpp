@@ -74,6 +74,8 @@ void worker::push_local(work_item& item) noexcept {
         local_.push(item);
         return;
     }
+    // Its own reactor has woken it: not to be mistaken for a sleeper that could be woken for this.
+    if (asleep_) get_up();
     if (in_item_) {
         // Woken by a task that runs: its data is warm here, so it runs next.
         auto* before = lifo_.exchange(&item, std::memory_order_acq_rel);
@@ -205,9 +207,15 @@ void worker::idle(const std::atomic<bool>*, std::optional<steady_time> until) no
             return;
         }
     }
+    asleep_ = true;
     core_->enter_sleep(*this);
     if (std::exchange(searching_, false)) (void)core_->end_search();
     if (!core_->any_work() && !core_->exiting()) park(until);
+    if (asleep_) get_up();
+}
+
+void worker::get_up() noexcept {
+    asleep_ = false;
     if (!core_->leave_sleep(*this)) searching_ = true;  // who woke us has counted us
 }
 

@@ -114,12 +114,14 @@ private:
     void park(std::optional<steady_time> until) noexcept;
     bool advance_paused_clock() noexcept;
     void stop_searching() noexcept;
+    void get_up() noexcept;
 
     runtime_core* core_;
     unsigned index_;
     bool stealing_;
     bool in_item_ = false;
     bool searching_ = false;
+    bool asleep_ = false;  // among the sleepers, as far as it knows
     int lifo_used_ = 0;
     unsigned tick_ = 0;
     std::uint64_t random_;
