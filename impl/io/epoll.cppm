@@ -146,7 +146,9 @@ public:
         free_retired();
     }
     void retire(io_object& object) noexcept override {
-        // The descriptor goes now: the peer waits for that. The memory stays until no event can name it.
+        // The descriptor goes now: the peer waits for that. The memory stays until no event can
+        // name it. A copy in a forked child would keep the registration, so that goes by itself.
+        if (object.registered) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, object.fd, nullptr);
         ::close(std::exchange(object.fd, -1));
         auto* seen = retired_.load(std::memory_order_relaxed);
         do {
@@ -173,7 +175,12 @@ private:
     /// True: the request has its result. False: not ready, and readiness cleared unless an event came meanwhile.
     static bool call(io_request& r, io_direction& d) noexcept {
         auto seen = d.readiness.load(std::memory_order_acquire);
+        // Before it is registered no edge would set it again, and a select that never waits never
+        // registers. (A connect is no arm, and must not be asked for its result at once.)
+        bool watched = r.kind == io_kind::connect ||
+                       r.object->known_home.load(std::memory_order_acquire);
         r.result = perform_again(r);
+        if (!watched) return r.result != -EAGAIN;
         if (r.result == -EAGAIN) {
             // EAGAIN from a peer that has closed cannot last; a sticky direction is never cleared.
             d.clear_if(seen & io_direction::sticky ? ~0u : seen);

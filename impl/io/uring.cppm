@@ -97,7 +97,7 @@ public:
         if (selected && r.kind != io_kind::accept && object.direction(r.kind).op) two_at_once(r.kind);
         r.result = perform_again(r);
         if (r.result != -EAGAIN) return true;
-        if (selected) d.clear_if(seen);
+        if (selected) keep_watching(r, d, seen);
         return false;
     }
     bool enlist(io_request& r, arm* selecting) noexcept override {
@@ -125,7 +125,12 @@ public:
                     return false;
                 }
             }
-            if (try_now(r, true)) return true;
+            // Not by try_now(): nobody watches yet, and the poll that is begun next tells what
+            // came meanwhile.
+            auto seen = d.readiness.load(std::memory_order_acquire);
+            r.result = perform_again(r);
+            if (r.result != -EAGAIN) return true;
+            d.clear_if(seen);
         }
         submit(r);
         return false;
@@ -255,6 +260,17 @@ private:
         submit(*d.poll);
     }
 
+    /// An arm has found nothing. Readiness is cleared only while a poll will set it again: a
+    /// select that never waits begins none. An arm that waits already needs another poll: its own
+    /// was over when it woke.
+    void keep_watching(io_request& r, io_direction& d, std::uint32_t seen) noexcept {
+        std::lock_guard guard(r.object->lock);
+        if (!d.waiter && !d.polling) return;
+        d.clear_if(seen);
+        if (!d.waiter || d.is_ready() || r.object->closing.load(std::memory_order_relaxed)) return;
+        if (!std::exchange(d.polling, true)) start_poll(*r.object, d, r.kind);
+    }
+
     void cancel(io_request& r) noexcept {
         if (on_owner()) {
             if (!(r.cancel_state.load(std::memory_order_acquire) & finished)) submit_cancel(r);
@@ -345,15 +361,22 @@ private:
         return r.result == -ECANCELED && !r.object->closing.load(std::memory_order_acquire) &&
                !r.who->stop_requested();
     }
-    /// False: a cancel came meanwhile, and the request is to complete.
+    /// False: a cancel or a close came meanwhile, and the request is to complete.
     bool ask_again(io_request& r, io_direction& d) noexcept {
         auto seen = finished;
         if (!r.cancel_state.compare_exchange_strong(seen, 0, std::memory_order_acq_rel)) {
             r.result = -ECANCELED;
-            return !r.cancel_consumed;  // drain_cancels() completes it
+            if (r.cancel_consumed) return false;
+            count_in_flight(1);  // drain_cancels() completes it, and counts it once more
+            return true;
         }
         {
+            // Closed while it was in nobody's hands: close() has not seen it.
             std::lock_guard guard(r.object->lock);
+            if (r.object->closing.load(std::memory_order_relaxed)) {
+                r.result = -ECANCELED;
+                return false;
+            }
             d.op = &r;
         }
         submit(r);

@@ -63,10 +63,18 @@ void accept_op::wait_for_descriptors() noexcept {
 }
 
 bool accept_op::try_now() noexcept {
-    if (paused_ && pause_.over.load(std::memory_order_acquire)) paused_ = exhausted_ = false;
+    bool resumed = paused_ && pause_.over.load(std::memory_order_acquire);
+    if (resumed) paused_ = exhausted_ = false;
     if (exhausted_) return false;
     prepare();
-    return io_op::try_now() && !out_of_descriptors();
+    if (!io_op::try_now()) return resumed && selected() && enlist();
+    if (!out_of_descriptors()) return true;
+    // The arm of a select is not enlisted again: it goes from the socket's list to the wheel by itself.
+    if (selected() && (resumed || who != nullptr)) {
+        (void)io_op::delist();
+        wait_for_descriptors();
+    }
+    return false;
 }
 
 bool accept_op::enlist() noexcept {

@@ -20,7 +20,11 @@ void group_state::add(task_state& task) noexcept {
 
 void group_state::task_ended(task_state& task) noexcept {
     if (!task.was_stopped()) {
-        if (auto f = task.failure(); f.exception || f.error) fail(std::move(f.exception), f.error);
+        if (auto error = task.failure().error) {
+            fail(nullptr, error);
+        } else if (auto exception = task.take_exception()) {
+            fail(std::move(exception), {});
+        }
     }
     {
         std::lock_guard guard(lock_);

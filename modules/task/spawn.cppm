@@ -68,6 +68,8 @@ public:
     [[nodiscard]] bool was_stopped() const noexcept { return stopped_; }
     /// The exception or error value that it ended with. After it has ended.
     [[nodiscard]] virtual unhandled_failure failure() const noexcept = 0;
+    /// For who passes it on to another thread: an exception has one owner at a time.
+    virtual std::exception_ptr take_exception() noexcept = 0;
     /// Null: it is in no group.
     virtual detail::group_member* membership() noexcept { return nullptr; }
 
@@ -130,6 +132,11 @@ public:
         if (auto* e = std::get_if<2>(&this->outcome)) f.exception = *e;
         f.error = this->error();
         return f;
+    }
+
+    std::exception_ptr take_exception() noexcept override {
+        auto* e = std::get_if<2>(&this->outcome);
+        return e ? std::exchange(*e, nullptr) : nullptr;
     }
 
 private:
