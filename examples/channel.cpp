@@ -23,11 +23,11 @@ rt::io_task<> pipeline() {
         for (int i = 0; i < 4; ++i) group.spawn(produce(out, i * 1000, (i + 1) * 1000));
         co_return;
     }).or_return();
-    { auto last = std::move(out); }  // our own sender: without this the consumer would wait for ever
+    {  // Our own sender goes too: the consumer would wait for it for ever.
+        auto last = std::move(out);
+    }
     std::cout << "the sum is " << co_await sum << '\n';
     co_return {};
 }
 
-int main(int argc, char** argv) {
-    return options(argc, argv).run(pipeline());
-}
+int main(int argc, char** argv) { return options(argc, argv).run(pipeline()); }

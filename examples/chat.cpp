@@ -1,5 +1,5 @@
-// A chat room: every line goes to everybody else. A reader that is too slow is dropped, with a message:
-// the room's memory is bounded by its guests' queues, whatever they do.
+// A chat room: every line goes to everybody else. A reader that is too slow is dropped, with a
+// message: the room's memory is bounded by its guests' queues, whatever they do.
 #include <chrono>
 #include <list>
 #include <memory>
@@ -51,8 +51,8 @@ rt::io_task<> converse(room& room, rt::tcp_stream stream) {
             if (!*said || !**said) break;
             co_await say(room, self, std::move(***said));
         } else if (auto& message = std::get<1>(first)) {
-            auto sent = co_await rt::timeout(
-                5s, out.write_all(std::as_bytes(std::span(**message))));
+            auto sent =
+                co_await rt::timeout(5s, out.write_all(std::as_bytes(std::span(**message))));
             if (!sent) farewell = "you read too slowly\n";
             if (!sent) break;
         } else {

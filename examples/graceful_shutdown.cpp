@@ -36,7 +36,8 @@ rt::task<> guest(room& room, rt::tcp_stream peer) {
     room.left.notify_one();
 }
 
-// Waits until the room is empty, but two seconds at most: a guest that is idle would keep us for ever.
+// Waits until the room is empty, but two seconds at most: a guest that is idle would keep us for
+// ever.
 rt::task<> drain(room& room, rt::task_group& guests) {
     auto end = co_await rt::this_task::now() + 2s;
     for (;;) {

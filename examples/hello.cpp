@@ -13,12 +13,10 @@ rt::task<std::string> greeting(std::string name) {
 }
 
 rt::io_task<> hello() {
-    auto spawned = rt::spawn(greeting("spawned task"));   // runs at the same time as the line below
+    auto spawned = rt::spawn(greeting("spawned task"));  // runs at the same time as the line below
     std::cout << co_await greeting("awaited task") << '\n';
-    std::cout << co_await spawned << '\n';                // a handle that is dropped would stop its task
+    std::cout << co_await spawned << '\n';  // a handle that is dropped would stop its task
     co_return {};
 }
 
-int main(int argc, char** argv) {
-    return options(argc, argv).run(hello());
-}
+int main(int argc, char** argv) { return options(argc, argv).run(hello()); }

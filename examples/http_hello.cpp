@@ -10,9 +10,10 @@
 constexpr std::size_t longest_head = 8192;
 constexpr std::string_view ok =
     "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, World!";
-constexpr std::string_view bad = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+constexpr std::string_view bad =
+    "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 constexpr std::string_view too_large =
-    "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    "HTTP/1.1 431 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 enum class verdict { answer, answer_and_close, refuse };
 
@@ -36,7 +37,7 @@ verdict judge(std::string_view head) {
     return close ? verdict::answer_and_close : verdict::answer;
 }
 
-// Closing while bytes are unread would reset the connection, and the peer would lose our last answer.
+// Closing while bytes are unread would reset the connection, and lose our last answer.
 rt::io_task<> part_from(rt::tcp_stream& peer) {
     std::array<std::byte, 4096> rest;
     if (auto shut = peer.shutdown(rt::shutdown_side::write); !shut) co_return shut;

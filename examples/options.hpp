@@ -63,7 +63,8 @@ struct options {
         return 1;
     }
     static std::string hint(std::error_code error) {
-        if (error == std::errc::address_in_use) return ": choose another --port, or 0 for a free one";
+        if (error == std::errc::address_in_use)
+            return ": choose another --port, or 0 for a free one";
         if (error == std::errc::permission_denied) return ": ports below 1024 are for root";
         return "";
     }

@@ -1,4 +1,5 @@
-// select: the first of several things. What loses has taken nothing, so a loop over it misses nothing.
+// select: the first of several things. What loses has taken nothing, so a loop over it misses
+// nothing.
 #include <chrono>
 #include <iostream>
 #include <string>
@@ -35,7 +36,8 @@ rt::io_task<> watch() {
             ++beats;
         }
     }
-    std::cout << numbers << " numbers came, " << (beats > 0 ? "with" : "without") << " ticks between\n";
+    std::cout << numbers << " numbers came, " << (beats > 0 ? "with" : "without")
+              << " ticks between\n";
 
     // A whole task may lose what it was doing: the compiler asks to say that this is meant.
     auto raced = co_await rt::select(rt::allow_loss(slow_answer()), rt::sleep(5ms));
@@ -48,6 +50,4 @@ rt::io_task<> watch() {
     co_return {};
 }
 
-int main(int argc, char** argv) {
-    return options(argc, argv).run(watch());
-}
+int main(int argc, char** argv) { return options(argc, argv).run(watch()); }

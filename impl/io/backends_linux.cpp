@@ -1,4 +1,5 @@
-// The order of fallback on Linux: io_uring, then epoll. The kernel may refuse the first (containers, sysctl).
+// The order of fallback on Linux: io_uring, then epoll. The kernel may refuse the first
+// (containers, sysctl).
 module;
 #include <cerrno>
 #include <cstdio>
@@ -21,7 +22,9 @@ std::string why_refused(std::error_code error) {
         reason = "io_uring is disabled by kernel.io_uring_disabled=" + std::to_string(disabled) +
                  ": set it to 0 to allow it";
     } else if (error.value() == ENOSYS) {
-        reason = "io_uring is not in this kernel, or a seccomp filter hides it: Linux 5.11 or newer is needed";
+        reason =
+            "io_uring is not in this kernel, or a seccomp filter hides it: Linux 5.11 or newer is "
+            "needed";
     } else if (error.value() == EPERM || error.value() == EACCES) {
         reason = "io_uring is forbidden, probably by the container's seccomp filter";
     } else if (error.value() == ENOMEM) {

@@ -1,8 +1,9 @@
-// epoll, dressed as completion. Each descriptor is registered once, edge-triggered and for both directions, with
-// the worker that first waits on it.
+// epoll, dressed as completion. Each descriptor is registered once, edge-triggered and for both
+// directions, with the worker that first waits on it.
 //
-// A call that took less than it was offered has emptied (or filled) the socket, so readiness is cleared without a
-// further call that would say EAGAIN: a request/response server makes one read and one write a round trip.
+// A call that took less than it was offered has emptied (or filled) the socket, so readiness is
+// cleared without a further call that would say EAGAIN: a request/response server makes one read
+// and one write a round trip.
 module;
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -27,7 +28,8 @@ namespace rt::detail {
 
 class epoll_reactor final : public reactor {
 public:
-    epoll_reactor() : epoll_(::epoll_create1(EPOLL_CLOEXEC)), event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    epoll_reactor()
+        : epoll_(::epoll_create1(EPOLL_CLOEXEC)), event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
         epoll_event e{};
         e.events = EPOLLIN | EPOLLET;  // edges need no read: every wake is a new one
         if (epoll_ < 0 || event_ < 0 || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, event_, &e) < 0) {
@@ -53,7 +55,8 @@ public:
             if (!object) continue;  // a wake
             auto e = events[i].events;
             if (e & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-                completed += on_ready(*object, object->in, (e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+                completed +=
+                    on_ready(*object, object->in, (e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
             if (e & (EPOLLOUT | EPOLLHUP | EPOLLERR))
                 completed += on_ready(*object, object->out, (e & (EPOLLHUP | EPOLLERR)) != 0);
         }
@@ -169,16 +172,18 @@ private:
             coarse_ = true;  // Linux before 5.11 knows milliseconds only
         }
         auto ms = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
-        return ::epoll_wait(epoll_, events, room, ms > 1'000'000'000 ? 1'000'000'000 : static_cast<int>(ms));
+        return ::epoll_wait(epoll_, events, room,
+                            ms > 1'000'000'000 ? 1'000'000'000 : static_cast<int>(ms));
     }
 
-    /// True: the request has its result. False: not ready, and readiness cleared unless an event came meanwhile.
+    /// True: the request has its result. False: not ready, and readiness cleared unless an event
+    /// came meanwhile.
     static bool call(io_request& r, io_direction& d) noexcept {
         auto seen = d.readiness.load(std::memory_order_acquire);
         // Before it is registered no edge would set it again, and a select that never waits never
         // registers. (A connect is no arm, and must not be asked for its result at once.)
-        bool watched = r.kind == io_kind::connect ||
-                       r.object->known_home.load(std::memory_order_acquire);
+        bool watched =
+            r.kind == io_kind::connect || r.object->known_home.load(std::memory_order_acquire);
         r.result = perform_again(r);
         if (!watched) return r.result != -EAGAIN;
         if (r.result == -EAGAIN) {
@@ -198,7 +203,8 @@ private:
         epoll_event e{};
         e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
         e.data.ptr = &object;
-        // Its present state is reported as the first edge; what was cleared before is set again by that.
+        // Its present state is reported as the first edge; what was cleared before is set again by
+        // that.
         if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, object.fd, &e) < 0) return errno;
         object.registered = true;
         object.settle_in(shared_from_this());
@@ -257,8 +263,9 @@ private:
         }
     }
     [[noreturn]] static void two_at_once(io_kind kind) noexcept {
-        misuse(takes_input(kind) ? "two tasks read from one stream, or accept from one listener, at once"
-                                 : "two tasks write to one stream at once");
+        misuse(takes_input(kind)
+                   ? "two tasks read from one stream, or accept from one listener, at once"
+                   : "two tasks write to one stream at once");
     }
 
     int epoll_;

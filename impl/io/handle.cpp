@@ -22,9 +22,11 @@ reactor& reactor_of(wait_op& op, const char* what, std::source_location where) n
 }
 
 bool closed_already(io_request& r) noexcept {
-    if (!r.object) misuse("an operation on a stream, listener or handle that was moved from or closed");
+    if (!r.object)
+        misuse("an operation on a stream, listener or handle that was moved from or closed");
     auto* home = r.object->known_home.load(std::memory_order_acquire);
-    if (!r.object->closing.load(std::memory_order_acquire) && !(home && home->stopped())) return false;
+    if (!r.object->closing.load(std::memory_order_acquire) && !(home && home->stopped()))
+        return false;
     r.result = -ECANCELED;
     return true;
 }
@@ -90,9 +92,12 @@ native_handle io_handle::native() const noexcept { return object_ ? object_->fd 
 
 std::string_view to_string(reactor_kind kind) noexcept {
     switch (kind) {
-        case reactor_kind::io_uring: return "io_uring";
-        case reactor_kind::epoll: return "epoll";
-        case reactor_kind::automatic: break;
+        case reactor_kind::io_uring:
+            return "io_uring";
+        case reactor_kind::epoll:
+            return "epoll";
+        case reactor_kind::automatic:
+            break;
     }
     return "automatic";
 }

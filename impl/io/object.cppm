@@ -1,11 +1,12 @@
 // What the reactors keep of a descriptor, and the calls that both make.
 //
-// Counts: `handles` are the owners; when the last goes the object closes. `references` are the handles together and
-// every request that a kernel holds; when the last goes the descriptor is closed and the object retires.
-// Each direction has at most one waiter: a request that completes (op), or the arm of a select (waiter). The
-// lock guards both, and the flags beside them.
-// The readiness word (epoll): bit 0 ready, bit 1 sticky (the peer has closed: always ready), from bit 2 a count of
-// events. A task clears ready only if no event came since it looked: compare-exchange on the whole word.
+// Counts: `handles` are the owners; when the last goes the object closes. `references` are the
+// handles together and every request that a kernel holds; when the last goes the descriptor is
+// closed and the object retires. Each direction has at most one waiter: a request that completes
+// (op), or the arm of a select (waiter). The lock guards both, and the flags beside them. The
+// readiness word (epoll): bit 0 ready, bit 1 sticky (the peer has closed: always ready), from bit 2
+// a count of events. A task clears ready only if no event came since it looked: compare-exchange on
+// the whole word.
 module;
 #include <fcntl.h>
 #include <poll.h>
@@ -27,7 +28,8 @@ namespace rt::detail {
 
 struct io_direction {
     static constexpr std::uint32_t ready = 1, sticky = 2, event = 4;
-    std::atomic<std::uint32_t> readiness{ready};  // unknown counts as ready: the first call will tell
+    std::atomic<std::uint32_t> readiness{
+        ready};            // unknown counts as ready: the first call will tell
     bool polling = false;  // io_uring: poll is in flight
     bool trying = false;   // epoll: the reactor makes the call of an op that it has unlinked
     io_request* op = nullptr;
@@ -80,7 +82,8 @@ public:
     spin_lock lock;
     bool registered = false;
     io_direction in, out;
-    std::shared_ptr<reactor> home;  // whose it is; epoll: where it is registered. Set once, under the lock
+    std::shared_ptr<reactor>
+        home;  // whose it is; epoll: where it is registered. Set once, under the lock
     std::atomic<reactor*> known_home{nullptr};
     io_object* next_retired = nullptr;
 };
@@ -109,7 +112,9 @@ inline std::int64_t perform(io_request& r) noexcept {
     auto fd = r.object->fd;
     std::int64_t n = -1;
     switch (r.kind) {
-        case io_kind::receive: n = ::recv(fd, r.data, r.size, r.flags | MSG_DONTWAIT); break;
+        case io_kind::receive:
+            n = ::recv(fd, r.data, r.size, r.flags | MSG_DONTWAIT);
+            break;
         case io_kind::send:
             n = ::send(fd, r.data, r.size, r.flags | MSG_DONTWAIT | MSG_NOSIGNAL);
             break;
@@ -124,7 +129,8 @@ inline std::int64_t perform(io_request& r) noexcept {
         case io_kind::accept: {
             auto length = static_cast<socklen_t>(r.size);
             n = ::accept4(fd, static_cast<sockaddr*>(r.data), &length, SOCK_CLOEXEC);
-            if (n < 0 && (errno == ECONNABORTED || errno == EPROTO || errno == EPERM)) return -EINTR;
+            if (n < 0 && (errno == ECONNABORTED || errno == EPROTO || errno == EPERM))
+                return -EINTR;
             break;
         }
         case io_kind::connect: {
@@ -139,8 +145,12 @@ inline std::int64_t perform(io_request& r) noexcept {
             if (n < 0 && errno == EINPROGRESS) return -EAGAIN;
             break;
         }
-        case io_kind::read: n = ::read(fd, r.data, r.size); break;
-        case io_kind::write: n = ::write(fd, r.data, r.size); break;
+        case io_kind::read:
+            n = ::read(fd, r.data, r.size);
+            break;
+        case io_kind::write:
+            n = ::write(fd, r.data, r.size);
+            break;
         case io_kind::readable:
         case io_kind::writable: {
             pollfd p{fd, static_cast<short>(r.kind == io_kind::readable ? POLLIN : POLLOUT), 0};

@@ -1,12 +1,14 @@
-// io_uring: one ring per worker, entries batched and submitted when the worker has nothing else to do.
+// io_uring: one ring per worker, entries batched and submitted when the worker has nothing else to
+// do.
 //
-// Who may touch what: submission and completion queue belong to the thread that drives the ring. Another thread
-// that wants a request cancelled pushes it on `cancels_` and wakes the ring. A request so pushed has two parties:
-// its completion (which sets `finished`) and its cancel (which sets `queued`); it completes when both have been
-// consumed, so neither can find it gone. On the ring's own thread a cancel is an entry, submitted in order after the
-// request's own, so that it finds requests that have not been submitted yet.
-// A single-issuer ring leaves its work to its own thread's enter (DEFER_TASKRUN); rings of the stealing flavor
-// do not, since then nobody else could ever see a stuck owner's completions.
+// Who may touch what: submission and completion queue belong to the thread that drives the ring.
+// Another thread that wants a request cancelled pushes it on `cancels_` and wakes the ring. A
+// request so pushed has two parties: its completion (which sets `finished`) and its cancel (which
+// sets `queued`); it completes when both have been consumed, so neither can find it gone. On the
+// ring's own thread a cancel is an entry, submitted in order after the request's own, so that it
+// finds requests that have not been submitted yet. A single-issuer ring leaves its work to its own
+// thread's enter (DEFER_TASKRUN); rings of the stealing flavor do not, since then nobody else could
+// ever see a stuck owner's completions.
 module;
 #include <liburing.h>
 #include <poll.h>
@@ -94,7 +96,8 @@ public:
         auto& d = object.direction(r.kind);
         if (!d.is_ready()) return false;
         auto seen = d.readiness.load(std::memory_order_acquire);
-        if (selected && r.kind != io_kind::accept && object.direction(r.kind).op) two_at_once(r.kind);
+        if (selected && r.kind != io_kind::accept && object.direction(r.kind).op)
+            two_at_once(r.kind);
         r.result = perform_again(r);
         if (r.result != -EAGAIN) return true;
         if (selected) keep_watching(r, d, seen);
@@ -150,8 +153,9 @@ public:
         arm* woken[2] = {};
         io_request* held[4] = {};
         {
-            // Under the lock no request completes, so all four are alive. Those of this thread's ring cannot
-            // complete before this returns either, and are cancelled after the lock: that may reap.
+            // Under the lock no request completes, so all four are alive. Those of this thread's
+            // ring cannot complete before this returns either, and are cancelled after the lock:
+            // that may reap.
             std::lock_guard guard(object.lock);
             object.closing.store(true, std::memory_order_release);
             io_direction* directions[2] = {&object.in, &object.out};
@@ -181,12 +185,16 @@ private:
     static constexpr std::uint8_t queued = 1, finished = 2;
     static constexpr std::uint64_t nobody = 0, wake_tag = 1;
 
-    static uring_reactor& ring_of(io_request& r) noexcept { return static_cast<uring_reactor&>(*r.home); }
+    static uring_reactor& ring_of(io_request& r) noexcept {
+        return static_cast<uring_reactor&>(*r.home);
+    }
     static void start_over(io_request& r) noexcept {
         r.cancel_state.store(0, std::memory_order_relaxed);
         r.cancel_consumed = false;
     }
-    static bool is_pipe(io_kind kind) noexcept { return kind == io_kind::read || kind == io_kind::write; }
+    static bool is_pipe(io_kind kind) noexcept {
+        return kind == io_kind::read || kind == io_kind::write;
+    }
     bool on_owner() const noexcept {
         return owner_.load(std::memory_order_relaxed) == std::this_thread::get_id();
     }
@@ -200,7 +208,8 @@ private:
         __kernel_timespec ts{timeout.count() / 1'000'000'000, timeout.count() % 1'000'000'000};
         io_uring_cqe* cqe = nullptr;
         if (least != 0) {
-            io_uring_submit_and_wait_timeout(&ring_, &cqe, least, timeout.count() < 0 ? nullptr : &ts, nullptr);
+            io_uring_submit_and_wait_timeout(&ring_, &cqe, least,
+                                             timeout.count() < 0 ? nullptr : &ts, nullptr);
         } else if (deferred_) {
             io_uring_submit_and_get_events(&ring_);
         } else {
@@ -229,13 +238,18 @@ private:
         auto fd = r.object->fd;
         auto size = static_cast<unsigned>(r.size > 0x7ffff000 ? 0x7ffff000 : r.size);
         switch (r.kind) {
-            case io_kind::receive: io_uring_prep_recv(sqe, fd, r.data, size, r.flags); break;
-            case io_kind::send: io_uring_prep_send(sqe, fd, r.data, size, r.flags | MSG_NOSIGNAL); break;
+            case io_kind::receive:
+                io_uring_prep_recv(sqe, fd, r.data, size, r.flags);
+                break;
+            case io_kind::send:
+                io_uring_prep_send(sqe, fd, r.data, size, r.flags | MSG_NOSIGNAL);
+                break;
             case io_kind::receive_vectored:
                 io_uring_prep_recvmsg(sqe, fd, message_of(r), static_cast<unsigned>(r.flags));
                 break;
             case io_kind::send_vectored:
-                io_uring_prep_sendmsg(sqe, fd, message_of(r), static_cast<unsigned>(r.flags) | MSG_NOSIGNAL);
+                io_uring_prep_sendmsg(sqe, fd, message_of(r),
+                                      static_cast<unsigned>(r.flags) | MSG_NOSIGNAL);
                 break;
             case io_kind::connect:
                 io_uring_prep_connect(sqe, fd, static_cast<const sockaddr*>(r.data),
@@ -243,9 +257,13 @@ private:
                 break;
             case io_kind::accept:
             case io_kind::read:
-            case io_kind::readable: io_uring_prep_poll_add(sqe, fd, POLLIN | POLLRDHUP); break;
+            case io_kind::readable:
+                io_uring_prep_poll_add(sqe, fd, POLLIN | POLLRDHUP);
+                break;
             case io_kind::write:
-            case io_kind::writable: io_uring_prep_poll_add(sqe, fd, POLLOUT); break;
+            case io_kind::writable:
+                io_uring_prep_poll_add(sqe, fd, POLLOUT);
+                break;
         }
         io_uring_sqe_set_data(sqe, &r);
         count_in_flight(1);
@@ -277,7 +295,8 @@ private:
             return;
         }
         // Release: pairs with the acquire in on_complete() and drain_cancels().
-        if (r.cancel_state.fetch_or(queued, std::memory_order_acq_rel) & (queued | finished)) return;
+        if (r.cancel_state.fetch_or(queued, std::memory_order_acq_rel) & (queued | finished))
+            return;
         auto* seen = cancels_.load(std::memory_order_relaxed);
         do {
             r.next_cancel = seen;
@@ -352,8 +371,8 @@ private:
         if (whom) whom->complete();
         if (last) retire(object);
     }
-    /// The request has no result yet: a poll whose call must wait after all, or an end that nobody asked for (the
-    /// thread that submitted it has ended, a signal came).
+    /// The request has no result yet: a poll whose call must wait after all, or an end that nobody
+    /// asked for (the thread that submitted it has ended, a signal came).
     static bool wants_more(io_request& r) noexcept {
         bool polled = r.kind == io_kind::accept || is_pipe(r.kind);
         if (polled && r.result >= 0) r.result = perform_again(r);
@@ -387,8 +406,9 @@ private:
         delete &object;
     }
     [[noreturn]] static void two_at_once(io_kind kind) noexcept {
-        misuse(takes_input(kind) ? "two tasks read from one stream, or accept from one listener, at once"
-                                 : "two tasks write to one stream at once");
+        misuse(takes_input(kind)
+                   ? "two tasks read from one stream, or accept from one listener, at once"
+                   : "two tasks write to one stream at once");
     }
 
     io_uring ring_{};

@@ -34,12 +34,14 @@ void accept_op::prepare() noexcept {
     size = sizeof address_;
 }
 
-/// The result is the want of descriptors: then the operation pauses, and goes on as if nothing had come.
+/// The result is the want of descriptors: then the operation pauses, and goes on as if nothing had
+/// come.
 bool accept_op::out_of_descriptors() noexcept {
     if (!is_exhaustion(result)) return false;
     static std::atomic<bool> told{false};
     if (!told.exchange(true))
-        std::fprintf(stderr, "rt: accept: %s; connections wait until one is free: raise ulimit -n\n",
+        std::fprintf(stderr,
+                     "rt: accept: %s; connections wait until one is free: raise ulimit -n\n",
                      failure().message().c_str());
     exhausted_ = true;
     result = 0;
@@ -53,7 +55,8 @@ void accept_op::wait_for_descriptors() noexcept {
     pause_.fired = [](timer_node& node) noexcept {
         auto& self = static_cast<pause&>(node);
         auto& op = *self.op;
-        // Release: pairs with the acquire in try_now(), by which a select that tries meanwhile learns of it.
+        // Release: pairs with the acquire in try_now(), by which a select that tries meanwhile
+        // learns of it.
         self.over.store(true, std::memory_order_release);
         if (op.claim_to_try()) op.complete();
     };
@@ -69,7 +72,8 @@ bool accept_op::try_now() noexcept {
     prepare();
     if (!io_op::try_now()) return resumed && selected() && enlist();
     if (!out_of_descriptors()) return true;
-    // The arm of a select is not enlisted again: it goes from the socket's list to the wheel by itself.
+    // The arm of a select is not enlisted again: it goes from the socket's list to the wheel by
+    // itself.
     if (selected() && (resumed || who != nullptr)) {
         (void)io_op::delist();
         wait_for_descriptors();
@@ -106,8 +110,9 @@ result<accepted> accept_op::await_resume() {
     if (result < 0) return failure();
     sockaddr_storage from{};
     __builtin_memcpy(&from, address_, sizeof from);
-    return accepted{tcp_stream(io_handle(static_cast<native_handle>(result),
-                                             descriptor_kind::socket)), from_sockaddr(from)};
+    return accepted{
+        tcp_stream(io_handle(static_cast<native_handle>(result), descriptor_kind::socket)),
+        from_sockaddr(from)};
 }
 
 unsigned workers_here(std::source_location where) noexcept {
@@ -126,7 +131,8 @@ result<io_handle> listen_at(const endpoint& at, const bind_options& options) {
         return fail();
     if (options.reuse_port && ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
         return fail();
-    if (!at.address.is_v4() && ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) < 0)
+    if (!at.address.is_v4() &&
+        ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) < 0)
         return fail();
     sockaddr_storage storage;
     auto length = to_sockaddr(at, storage);

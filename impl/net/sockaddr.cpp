@@ -1,4 +1,5 @@
-// In a unit of its own: htons() and its like expand to functions with internal linkage, which a module must not show.
+// In a unit of its own: htons() and its like expand to functions with internal linkage, which a
+// module must not show.
 module;
 #include <net/if.h>
 #include <netinet/in.h>

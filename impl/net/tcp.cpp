@@ -76,7 +76,8 @@ std::error_code last_error() noexcept { return {errno, std::system_category()}; 
 
 template <class T>
 result<> set(native_handle s, int level, int name, const T& value) {
-    if (::setsockopt(static_cast<int>(s), level, name, &value, sizeof value) < 0) return last_error();
+    if (::setsockopt(static_cast<int>(s), level, name, &value, sizeof value) < 0)
+        return last_error();
     return {};
 }
 template <class T>
@@ -117,11 +118,15 @@ result<endpoint> name_of(const io_handle& h, bool peer) {
 result<> tcp_options::nodelay(bool on) const {
     return detail::set<int>(socket_, IPPROTO_TCP, TCP_NODELAY, on);
 }
-result<bool> tcp_options::nodelay() const { return detail::get_bool(socket_, IPPROTO_TCP, TCP_NODELAY); }
+result<bool> tcp_options::nodelay() const {
+    return detail::get_bool(socket_, IPPROTO_TCP, TCP_NODELAY);
+}
 result<> tcp_options::keepalive(bool on) const {
     return detail::set<int>(socket_, SOL_SOCKET, SO_KEEPALIVE, on);
 }
-result<bool> tcp_options::keepalive() const { return detail::get_bool(socket_, SOL_SOCKET, SO_KEEPALIVE); }
+result<bool> tcp_options::keepalive() const {
+    return detail::get_bool(socket_, SOL_SOCKET, SO_KEEPALIVE);
+}
 result<> tcp_options::linger(linger_option value) const {
     ::linger l{value.on, static_cast<int>(value.time.count())};
     return detail::set(socket_, SOL_SOCKET, SO_LINGER, l);
@@ -179,7 +184,8 @@ std::pair<tcp_reader, tcp_writer> tcp_stream::split() && {
 }
 
 tcp_stream tcp_stream::unsplit(tcp_reader reader, tcp_writer writer) {
-    if (!(reader.handle() == writer.handle())) misuse("tcp_stream::unsplit of halves of two streams");
+    if (!(reader.handle() == writer.handle()))
+        misuse("tcp_stream::unsplit of halves of two streams");
     auto handle = std::move(writer).release();
     return tcp_stream(std::move(handle));
 }

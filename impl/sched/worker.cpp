@@ -48,8 +48,8 @@ std::uint64_t worker::random() noexcept {  // xorshift64*
 
 worker_counters worker::counters() const noexcept {
     auto read = [](const counter& c) { return c.load(std::memory_order_relaxed); };
-    return {read(polls_), read(steals_),       read(parks_), read(local_wakes_),
-            read(remote_wakes_), read(forced_yields_)};
+    return {read(polls_),       read(steals_),       read(parks_),
+            read(local_wakes_), read(remote_wakes_), read(forced_yields_)};
 }
 
 void worker::post(work_item& item) noexcept {

@@ -14,8 +14,8 @@
 // in the total order of these operations one of the two sees the other. At most half of the workers
 // search; one that finds work and was the last searcher wakes the next.
 //
-// Whoever sends to a worker from outside may still be inside send() when what it sent has run and the
-// runtime is ending: shutdown waits for it.
+// Whoever sends to a worker from outside may still be inside send() when what it sent has run and
+// the runtime is ending: shutdown waits for it.
 module;
 #include <atomic>
 #include <chrono>

@@ -18,10 +18,12 @@ import rt.io;
 namespace rt {
 namespace {
 
-// One pipe per waiter, so that every one is told; the handler may only touch what is async-signal-safe: a fixed
-// table of descriptors (signal-safety(7)). The waiters of a process are few: a server has one.
+// One pipe per waiter, so that every one is told; the handler may only touch what is
+// async-signal-safe: a fixed table of descriptors (signal-safety(7)). The waiters of a process are
+// few: a server has one.
 constexpr int most_waiters = 64;
-constexpr int free_place = 0;  // a pipe is never on descriptor 0 of a program that has a standard input
+constexpr int free_place =
+    0;  // a pipe is never on descriptor 0 of a program that has a standard input
 std::array<std::atomic<int>, most_waiters> writers{};
 std::atomic<int> pending{0};  // came while nobody waited
 

@@ -10,8 +10,9 @@ strand::strand(combinator& owner) noexcept : owner_(&owner), inbox_(&idle_) {
     now_.run = [](work_item& item) noexcept { static_cast<turn&>(item).self->drain(); };
     afterwards_.self = this;
     afterwards_.run = [](work_item& item) noexcept {
-        // What gave way goes to the end of the line now. Release: pairs with the exchange in post_later(), which
-        // may post this turn once more while a child runs elsewhere: its node is out of the queue's hands.
+        // What gave way goes to the end of the line now. Release: pairs with the exchange in
+        // post_later(), which may post this turn once more while a child runs elsewhere: its node
+        // is out of the queue's hands.
         auto& self = *static_cast<turn&>(item).self;
         auto* items = self.later_.exchange(nullptr, std::memory_order_acq_rel);
         while (items) {
@@ -35,7 +36,8 @@ bool strand::push(work_item& item) noexcept {
 }
 
 void strand::post(work_item& item) noexcept {
-    // The item belongs to a child that has not ended and cannot run before the strand does: both are alive.
+    // The item belongs to a child that has not ended and cannot run before the strand does: both
+    // are alive.
     if (!push(item)) return;
     owner_->hold();
     up_->post(now_);

@@ -22,12 +22,14 @@ namespace {
 #define RT_FRAMES_FROM_MALLOC 0
 #endif
 
-constexpr std::size_t grain = 16;  // classes end 8 above a multiple: what malloc hands out without waste
+constexpr std::size_t grain =
+    16;  // classes end 8 above a multiple: what malloc hands out without waste
 constexpr std::size_t largest = 8192;
 constexpr std::size_t classes = largest / grain + 1;
 constexpr std::size_t class_of(std::size_t size) { return (size + 7) / grain; }
 constexpr std::size_t size_of(std::size_t index) { return index * grain + 8; }
-static_assert(size_of(class_of(1)) >= 1 && size_of(class_of(24)) == 24 && size_of(class_of(25)) == 40);
+static_assert(size_of(class_of(1)) >= 1 && size_of(class_of(24)) == 24 &&
+              size_of(class_of(25)) == 40);
 constexpr std::size_t bytes_per_list = 256 * 1024;
 
 struct free_block {
@@ -91,7 +93,8 @@ struct at_thread_end {
         auto& all = threads();
         {
             std::lock_guard guard(all.mutex);
-            for (int i = 0; i < 2; ++i) all.alive[i] += mine->alive[i].load(std::memory_order_relaxed);
+            for (int i = 0; i < 2; ++i)
+                all.alive[i] += mine->alive[i].load(std::memory_order_relaxed);
             all.operations += mine->operations.load(std::memory_order_relaxed);
             if (mine->prev) mine->prev->next = mine->next;
             if (mine->next) mine->next->prev = mine->prev;
@@ -121,7 +124,8 @@ struct at_thread_end {
 }
 
 inline local* self() {
-    if (mine) [[likely]] return mine;
+    if (mine) [[likely]]
+        return mine;
     return enrol();
 }
 

@@ -18,8 +18,9 @@ void misuse(std::string_view what, std::source_location where) noexcept {
 namespace detail {
 
 void awaited_outside(const char* what, std::source_location where) noexcept {
-    misuse(std::string(what) + " is awaited without a runtime: await it in an rt::task that is spawned or "
-                               "passed to block_on",
+    misuse(std::string(what) +
+               " is awaited without a runtime: await it in an rt::task that is spawned or "
+               "passed to block_on",
            where);
 }
 

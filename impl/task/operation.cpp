@@ -1,4 +1,5 @@
-// The protocol is stated in modules/task/operation.cppm; the names of the bits are those of its list.
+// The protocol is stated in modules/task/operation.cppm; the names of the bits are those of its
+// list.
 module;
 #include <atomic>
 #include <coroutine>
@@ -66,7 +67,8 @@ bool environment::request_stop() noexcept {
     }
 }
 
-/// Leaves the canceller's section. True: the caller resumes or posts the operation; false: it is no longer ours.
+/// Leaves the canceller's section. True: the caller resumes or posts the operation; false: it is no
+/// longer ours.
 bool environment::finish_cancel(detail::wait_op& op, bool withdrawn) noexcept {
     if (withdrawn) {
         op.withdrawn_ = true;
@@ -95,8 +97,8 @@ void spin_lock::lock_slowly() noexcept {
 }
 
 namespace {
-/// Destroys the frame. Null: it is being destroyed already, and an exception that a destructor threw led back
-/// into its code, as far as an await.
+/// Destroys the frame. Null: it is being destroyed already, and an exception that a destructor
+/// threw led back into its code, as far as an await.
 void take_down(child_link& link) noexcept {
     auto frame = std::exchange(link.frame, {});
     if (!frame) threw_while_unwinding(nullptr);
@@ -150,7 +152,8 @@ void wait_op::run_posted(work_item& item) noexcept {
                                 void* argument) noexcept {
     auto& task = env.identity();
     task.budget.store(operations_per_turn, std::memory_order_relaxed);
-    // Mostly null; not so when a task is spawned into a runtime that has ended, and ends within its spawner's turn.
+    // Mostly null; not so when a task is spawned into a runtime that has ended, and ends within its
+    // spawner's turn.
     auto* before = std::exchange(identity_here, &task);
     start(argument).resume();
     identity_here = before;

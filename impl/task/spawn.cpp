@@ -57,8 +57,10 @@ void task_state::on_end(bool stopped) noexcept {
     {
         std::lock_guard guard(lock_);
         joiner = std::exchange(joiner_, nullptr);
-        // Release: pairs with the acquire in ended(); the outcome is in place. Acquire: with that in dropped().
-        dropped = (state_.fetch_or(ended_bit, std::memory_order_acq_rel) & dropped_bit) != 0 && !joiner;
+        // Release: pairs with the acquire in ended(); the outcome is in place. Acquire: with that
+        // in dropped().
+        dropped =
+            (state_.fetch_or(ended_bit, std::memory_order_acq_rel) & dropped_bit) != 0 && !joiner;
         if (joiner && !joiner->claim()) joiner = nullptr;
     }
     if (dropped && !stopped) {

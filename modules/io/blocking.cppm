@@ -67,9 +67,9 @@ public:
         pool_ = env_->exec().blocking();
         if (!pool_) misuse("rt::spawn_blocking on an executor that has no blocking pool", where_);
         if (!pool_->submit(*this)) {
-            outcome_.template emplace<2>(std::make_exception_ptr(std::system_error(
-                std::make_error_code(std::errc::resource_unavailable_try_again),
-                "rt::spawn_blocking: no thread could be started")));
+            outcome_.template emplace<2>(std::make_exception_ptr(
+                std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
+                                  "rt::spawn_blocking: no thread could be started")));
             return h;
         }
         return env_->arm(*this);

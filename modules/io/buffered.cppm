@@ -1,7 +1,7 @@
 // A buffered reader: lines and delimited records out of any stream of bytes.
 //
-// What it has read stays in it: an operation that loses a select, or is stopped, leaves the part of a line that
-// came in the buffer, and the next one goes on from there.
+// What it has read stays in it: an operation that loses a select, or is stopped, leaves the part of
+// a line that came in the buffer, and the next one goes on from there.
 module;
 #include <algorithm>
 #include <coroutine>
@@ -57,7 +57,8 @@ public:
     using value_type = std::string;
     using read_type = decltype(std::declval<R&>().read(std::span<std::byte>()));
 
-    /// longest: a record that exceeds it is errc::too_long, once; the next one is read as if nothing had been.
+    /// longest: a record that exceeds it is errc::too_long, once; the next one is read as if
+    /// nothing had been.
     explicit buffered_reader(R inner, std::size_t longest = 64 * 1024)
         : inner_(std::move(inner)), buffer_(longest) {}
 
@@ -113,9 +114,13 @@ public:
             if (done_) return true;
             std::string_view text;
             switch (owner_->buffer_.next_record(delimiter_, text)) {
-                case detail::read_buffer::found::nothing: return false;
-                case detail::read_buffer::found::too_long: error_ = errc::too_long; break;
-                case detail::read_buffer::found::end: break;
+                case detail::read_buffer::found::nothing:
+                    return false;
+                case detail::read_buffer::found::too_long:
+                    error_ = errc::too_long;
+                    break;
+                case detail::read_buffer::found::end:
+                    break;
                 case detail::read_buffer::found::record:
                     if (strip_ && text.ends_with('\r')) text.remove_suffix(1);
                     record_.emplace(text);
@@ -163,8 +168,9 @@ public:
         bool read_listed_ = false;  // and so does the read in inner_
     };
 
-    /// Waits for the next record, without its delimiter; empty at the end. What stands before the end without a
-    /// delimiter is the last record. Errors: those of the reader, errc::too_long. Lossless; a stop withdraws it.
+    /// Waits for the next record, without its delimiter; empty at the end. What stands before the
+    /// end without a delimiter is the last record. Errors: those of the reader, errc::too_long.
+    /// Lossless; a stop withdraws it.
     auto read_until(char delimiter, std::source_location where = std::source_location::current()) {
         return record_op(*this, delimiter, false, where);
     }

@@ -1,6 +1,7 @@
 // Readers and writers of bytes, and what can be built on any of them.
 //
-// A read or write borrows its buffer: when the await returns, on success, error and stop alike, nobody else touches it.
+// A read or write borrows its buffer: when the await returns, on success, error and stop alike,
+// nobody else touches it.
 module;
 #include <algorithm>
 #include <array>
@@ -16,13 +17,15 @@ import rt.task;
 
 export namespace rt {
 
-/// co_await r.read(buffer) gives result<std::size_t>: how much came, 0 at the end. Short reads are no error.
+/// co_await r.read(buffer) gives result<std::size_t>: how much came, 0 at the end. Short reads are
+/// no error.
 template <class R>
 concept reader = requires(R& r, std::span<std::byte> buffer) {
     requires std::same_as<await_result_t<decltype(r.read(buffer))>, result<std::size_t>>;
 };
 
-/// co_await w.write(buffer) gives result<std::size_t>: how much was taken, at least 1 unless the buffer is empty.
+/// co_await w.write(buffer) gives result<std::size_t>: how much was taken, at least 1 unless the
+/// buffer is empty.
 template <class W>
 concept writer = requires(W& w, std::span<const std::byte> buffer) {
     requires std::same_as<await_result_t<decltype(w.write(buffer))>, result<std::size_t>>;
@@ -36,8 +39,9 @@ inline std::size_t checked_count(std::size_t count, std::size_t given) noexcept 
 }
 }  // namespace detail
 
-/// Fills the buffer. errc::unexpected_end when the stream ends before; *received tells how much came in any case.
-/// Stopped in the middle, what came is in the buffer and lost to the stream: so it may not lose a select.
+/// Fills the buffer. errc::unexpected_end when the stream ends before; *received tells how much
+/// came in any case. Stopped in the middle, what came is in the buffer and lost to the stream: so
+/// it may not lose a select.
 template <reader R>
 io_task<> read_exact(R& from, std::span<std::byte> buffer, std::size_t* received = nullptr) {
     std::size_t filled = 0;

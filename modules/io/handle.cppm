@@ -16,8 +16,9 @@ enum class descriptor_kind : std::uint8_t {
     listener,  ///< likewise, and connections are accepted from it
 };
 
-/// Owns a descriptor together with whoever else shares it (the halves of a stream). The last one closes it: at
-/// once, or when the kernel has let go of the operations in flight, which end with errc::closed.
+/// Owns a descriptor together with whoever else shares it (the halves of a stream). The last one
+/// closes it: at once, or when the kernel has let go of the operations in flight, which end with
+/// errc::closed.
 class io_handle {
 public:
     io_handle() noexcept = default;

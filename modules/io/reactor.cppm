@@ -1,9 +1,11 @@
-// The one face of all reactors: completion-shaped requests, plus readiness for the arms of a select.
+// The one face of all reactors: completion-shaped requests, plus readiness for the arms of a
+// select.
 //
-// A request lives in its awaiter and lends the kernel a buffer; it completes exactly once, after the kernel has let go.
-// epoll imitates io_uring: it makes the call itself when the descriptor is ready, and completes with the result.
-// As an arm of a select a request waits for readiness only and makes one non-blocking call when it may
-// claim, so that a loser has taken nothing from the kernel.
+// A request lives in its awaiter and lends the kernel a buffer; it completes exactly once, after
+// the kernel has let go. epoll imitates io_uring: it makes the call itself when the descriptor is
+// ready, and completes with the result. As an arm of a select a request waits for readiness only
+// and makes one non-blocking call when it may claim, so that a loser has taken nothing from the
+// kernel.
 module;
 #include <atomic>
 #include <chrono>
@@ -34,15 +36,16 @@ class io_object;
 class reactor;
 
 enum class io_kind : std::uint8_t {
-    receive,            // data, size, flags
+    receive,  // data, size, flags
     send,
-    receive_vectored,   // data: an io_vector, size: how many of its slices
+    receive_vectored,  // data: an io_vector, size: how many of its slices
     send_vectored,
-    accept,             // data: a buffer for the address, size: its room and then its length; result: descriptor
-    connect,            // data, size: the address
-    read,               // for pipes and the like
+    accept,   // data: a buffer for the address, size: its room and then its length; result:
+              // descriptor
+    connect,  // data, size: the address
+    read,     // for pipes and the like
     write,
-    readable,           // readiness alone; result 0
+    readable,  // readiness alone; result 0
     writable,
 };
 [[nodiscard]] constexpr bool takes_input(io_kind kind) noexcept {
@@ -55,7 +58,8 @@ struct io_slice {
     std::size_t size;
 };
 
-/// Several buffers of one call. More than 16 make a short read or write, as the kernel's own limit would.
+/// Several buffers of one call. More than 16 make a short read or write, as the kernel's own limit
+/// would.
 struct io_vector {
     static constexpr std::size_t most = 16;
     alignas(8) std::byte header[64];  // the system's message header
@@ -70,19 +74,25 @@ struct io_request {
     std::int64_t result = 0;  // >= 0, or -errno
     int flags = 0;
     io_kind kind = io_kind::readable;
-    bool began = false;            // connect: the kernel is at it
-    bool cancel_asked = false;     // epoll: a canceller came while the call was being made
-    bool cancel_consumed = false;  // io_uring: its cancel has left the queue; the ring's thread only
+    bool began = false;         // connect: the kernel is at it
+    bool cancel_asked = false;  // epoll: a canceller came while the call was being made
+    bool cancel_consumed =
+        false;  // io_uring: its cancel has left the queue; the ring's thread only
     std::atomic<std::uint8_t> cancel_state{0};
-    arm* who = nullptr;            // whom to complete
-    reactor* home = nullptr;       // who holds it
+    arm* who = nullptr;       // whom to complete
+    reactor* home = nullptr;  // who holds it
     io_request* next_cancel = nullptr;
 
     io_request() = default;
-    inline io_request(io_object* object, io_kind kind, void* data, std::size_t size, int flags = 0) noexcept
+    inline io_request(io_object* object, io_kind kind, void* data, std::size_t size,
+                      int flags = 0) noexcept
         : object(object), data(data), size(size), flags(flags), kind(kind) {}
     inline io_request(io_request&& other) noexcept  // before it is awaited
-        : object(other.object), data(other.data), size(other.size), flags(other.flags), kind(other.kind) {}
+        : object(other.object),
+          data(other.data),
+          size(other.size),
+          flags(other.flags),
+          kind(other.kind) {}
 };
 
 class reactor : public io_service, public std::enable_shared_from_this<reactor> {
@@ -95,7 +105,8 @@ public:
     [[nodiscard]] virtual reactor_kind kind() const noexcept = 0;
     /// The calling thread drives it from now on.
     inline virtual void attach() noexcept {}
-    /// Completes what is complete, waiting for it no longer than that (negative: without limit). Returns how many.
+    /// Completes what is complete, waiting for it no longer than that (negative: without limit).
+    /// Returns how many.
     virtual std::size_t poll(std::chrono::nanoseconds timeout) noexcept = 0;
     /// Ends a poll() that waits, or the next one. Any thread.
     virtual void wake() noexcept = 0;
@@ -104,7 +115,8 @@ public:
     virtual bool try_now(io_request& request, bool selected) noexcept = 0;
     /// Begins to wait. selecting: the arm to be woken to try; else the request completes by itself.
     virtual bool enlist(io_request& request, arm* selecting) noexcept = 0;
-    /// True: nobody will complete it. False: its completion has come or will come, after a cancel if need be.
+    /// True: nobody will complete it. False: its completion has come or will come, after a cancel
+    /// if need be.
     virtual bool delist(io_request& request, arm* selecting) noexcept = 0;
     /// Ends what is in flight on the object with -ECANCELED, and what comes after.
     virtual void close(io_object& object) noexcept = 0;
@@ -112,7 +124,9 @@ public:
     virtual void retire(io_object& object) noexcept = 0;
     /// Its runtime has ended: operations on objects that are registered here fail.
     inline virtual void stop() noexcept { stopped_.store(true, std::memory_order_release); }
-    [[nodiscard]] inline bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
+    [[nodiscard]] inline bool stopped() const noexcept {
+        return stopped_.load(std::memory_order_acquire);
+    }
 
     [[nodiscard]] inline std::uint64_t in_flight() const noexcept {
         return in_flight_.load(std::memory_order_relaxed);
@@ -144,7 +158,8 @@ public:
     using lossless = void;
     io_op(io_object* object, io_kind kind, void* data, std::size_t size, int flags = 0) noexcept
         : io_request(object, kind, data, size, flags) {}
-    io_op(io_op&& other) noexcept : leaf_op<Derived>(std::move(other)), io_request(std::move(other)) {}
+    io_op(io_op&& other) noexcept
+        : leaf_op<Derived>(std::move(other)), io_request(std::move(other)) {}
 
     bool try_now() noexcept {
         if (closed_already(*this)) return true;
@@ -186,7 +201,8 @@ struct made_reactor {
     std::shared_ptr<reactor> made;
     reactor_refusal refusal;  // of io_uring, when automatic fell back to epoll
 };
-/// single_issuer: only the thread that attaches will ever use it, so io_uring may leave its work to that thread.
+/// single_issuer: only the thread that attaches will ever use it, so io_uring may leave its work to
+/// that thread.
 made_reactor make_reactor(reactor_kind kind, bool single_issuer);
 
 }  // namespace detail

@@ -1,7 +1,8 @@
 // Listening for TCP connections, and serving them on every worker.
 //
-// When the process has no descriptor left, accept waits 50 ms at a time until one is free, and says so once: the
-// connection stays in the kernel's queue meanwhile, so nothing is lost and no core spins.
+// When the process has no descriptor left, accept waits 50 ms at a time until one is free, and says
+// so once: the connection stays in the kernel's queue meanwhile, so nothing is lost and no core
+// spins.
 module;
 #include <atomic>
 #include <chrono>
@@ -26,8 +27,9 @@ export namespace rt {
 struct bind_options {
     int backlog = 1024;
     bool reuse_address = true;  ///< a restarted server need not wait for old connections: socket(7)
-    bool reuse_port = false;    ///< several listeners share the port, and the kernel spreads connections
-    bool v6_only = false;       ///< an IPv6 listener on :: takes IPv4 too unless this is set
+    bool reuse_port =
+        false;             ///< several listeners share the port, and the kernel spreads connections
+    bool v6_only = false;  ///< an IPv6 listener on :: takes IPv4 too unless this is set
 };
 
 struct accepted {
@@ -77,12 +79,14 @@ public:
     using here = std::source_location;
     tcp_listener() noexcept = default;
 
-    /// Listens at once. Errors: bind(2), listen(2), errc::invalid_address. Port 0 takes a free one: local() tells.
+    /// Listens at once. Errors: bind(2), listen(2), errc::invalid_address. Port 0 takes a free one:
+    /// local() tells.
     static io_task<tcp_listener> bind(endpoint at, bind_options options = {});
     static io_task<tcp_listener> bind(std::string address, bind_options options = {});
 
-    /// Waits for a connection: its stream and where it comes from. Lossless: a loser has accepted nothing. A stop
-    /// withdraws it. Connections that were reset in the queue are passed over. Errors: accept(2), errc::closed.
+    /// Waits for a connection: its stream and where it comes from. Lossless: a loser has accepted
+    /// nothing. A stop withdraws it. Connections that were reset in the queue are passed over.
+    /// Errors: accept(2), errc::closed.
     inline auto accept(here where = here::current()) { return detail::accept_op(handle_, where); }
     /// The stream concept: the next connection; empty once the listener fails or is closed.
     task<std::optional<accepted>> next();
@@ -90,7 +94,9 @@ public:
     inline void close() noexcept { handle_.close_now(); }
 
     [[nodiscard]] result<endpoint> local() const;
-    [[nodiscard]] inline tcp_options options() const noexcept { return tcp_options(handle_.native()); }
+    [[nodiscard]] inline tcp_options options() const noexcept {
+        return tcp_options(handle_.native());
+    }
     [[nodiscard]] inline const io_handle& handle() const noexcept { return handle_; }
 
 private:
@@ -121,9 +127,10 @@ struct serve_options {
     std::function<void(const endpoint&)> on_listening = {};
 };
 
-/// One listener per worker on the same port (SO_REUSEPORT), and serve(stream) or serve(stream, from) for each
-/// connection, on the worker that accepted it. Runs until it is stopped or a listener fails: that error.
-/// Connections are tasks of their own: they outlive a stop of this one, and end with the runtime.
+/// One listener per worker on the same port (SO_REUSEPORT), and serve(stream) or serve(stream,
+/// from) for each connection, on the worker that accepted it. Runs until it is stopped or a
+/// listener fails: that error. Connections are tasks of their own: they outlive a stop of this one,
+/// and end with the runtime.
 template <class F>
 io_task<> serve_each(endpoint at, F serve, serve_options options = {}) {
     auto workers = detail::workers_here(std::source_location::current());
@@ -131,7 +138,8 @@ io_task<> serve_each(endpoint at, F serve, serve_options options = {}) {
     co_return co_await with_group([&](task_group& group) -> io_task<> {
         for (unsigned i = 0; i < workers; ++i) {
             auto listener = co_await tcp_listener::bind(at, options.bind).or_return();
-            if (auto bound = listener.local()) at = *bound;  // port 0 became a port, for all of them
+            if (auto bound = listener.local())
+                at = *bound;  // port 0 became a port, for all of them
             group.spawn_on(i, detail::accept_loop(std::move(listener), serve));
         }
         if (options.on_listening) options.on_listening(at);

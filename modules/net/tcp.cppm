@@ -1,7 +1,7 @@
 // TCP: streams and their halves.
 //
-// One task may read while another writes; two that read, or two that write, at once are misuse. A lent buffer is free when
-// the await returns, on success, error and stop alike.
+// One task may read while another writes; two that read, or two that write, at once are misuse. A
+// lent buffer is free when the await returns, on success, error and stop alike.
 module;
 #include <chrono>
 #include <coroutine>
@@ -26,7 +26,8 @@ namespace detail {
 /// Reads once.
 class receive_op : public io_op<receive_op> {
 public:
-    inline receive_op(const io_handle& h, std::span<std::byte> buffer, int flags, std::source_location where) noexcept
+    inline receive_op(const io_handle& h, std::span<std::byte> buffer, int flags,
+                      std::source_location where) noexcept
         : io_op(h.object(), io_kind::receive, buffer.data(), buffer.size(), flags), where_(where) {}
     receive_op(receive_op&&) noexcept = default;
     inline rt::result<std::size_t> await_resume() const noexcept {
@@ -43,7 +44,8 @@ private:
 /// Writes once.
 class send_op : public io_op<send_op> {
 public:
-    inline send_op(const io_handle& h, std::span<const std::byte> buffer, std::source_location where) noexcept
+    inline send_op(const io_handle& h, std::span<const std::byte> buffer,
+                   std::source_location where) noexcept
         : io_op(h.object(), io_kind::send, const_cast<std::byte*>(buffer.data()), buffer.size()),
           where_(where) {}
     send_op(send_op&&) noexcept = default;
@@ -63,7 +65,8 @@ class send_all_op : public io_op<send_all_op> {
 public:
     struct lossy {};
     using lossless = lossy;  // how much a loser had written would be unknown
-    inline send_all_op(const io_handle& h, std::span<const std::byte> buffer, std::source_location where) noexcept
+    inline send_all_op(const io_handle& h, std::span<const std::byte> buffer,
+                       std::source_location where) noexcept
         : io_op(h.object(), io_kind::send, const_cast<std::byte*>(buffer.data()), buffer.size()),
           where_(where) {}
     send_all_op(send_all_op&&) noexcept = default;
@@ -169,7 +172,8 @@ public:
     tcp_reader() noexcept = default;
     inline explicit tcp_reader(io_handle h) noexcept : handle_(std::move(h)) {}
 
-    /// Waits for bytes: how many came, 0 at the end. Lossless; a stop withdraws it. Errors: recv(2).
+    /// Waits for bytes: how many came, 0 at the end. Lossless; a stop withdraws it. Errors:
+    /// recv(2).
     inline auto read(std::span<std::byte> buffer, here where = here::current()) {
         return detail::receive_op(handle_, buffer, 0, where);
     }
@@ -177,7 +181,8 @@ public:
     inline auto peek(std::span<std::byte> buffer, here where = here::current()) {
         return detail::receive_op(handle_, buffer, peek_flag(), where);
     }
-    inline auto read_vectored(std::span<const std::span<std::byte>> buffers, here where = here::current()) {
+    inline auto read_vectored(std::span<const std::span<std::byte>> buffers,
+                              here where = here::current()) {
         return detail::vectored_op(handle_, buffers, where);
     }
     [[nodiscard]] inline const io_handle& handle() const noexcept { return handle_; }
@@ -205,7 +210,8 @@ public:
     }
     inline ~tcp_writer() { finish(); }
 
-    /// Waits until some of the bytes are taken: how many. Lossless; a stop withdraws it. Errors: send(2), no SIGPIPE.
+    /// Waits until some of the bytes are taken: how many. Lossless; a stop withdraws it. Errors:
+    /// send(2), no SIGPIPE.
     inline auto write(std::span<const std::byte> buffer, here where = here::current()) {
         return detail::send_op(handle_, buffer, where);
     }
@@ -213,7 +219,8 @@ public:
     inline auto write_all(std::span<const std::byte> buffer, here where = here::current()) {
         return detail::send_all_op(handle_, buffer, where);
     }
-    inline auto write_vectored(std::span<const std::span<const std::byte>> buffers, here where = here::current()) {
+    inline auto write_vectored(std::span<const std::span<const std::byte>> buffers,
+                               here where = here::current()) {
         return detail::vectored_op(handle_, buffers, where);
     }
     result<> shutdown() const;
@@ -232,13 +239,14 @@ public:
     tcp_stream() noexcept = default;
     inline explicit tcp_stream(io_handle h) noexcept : handle_(std::move(h)) {}
 
-    /// Waits until the connection stands. A stop gives it up and closes the socket. Not for select. Errors: connect(2),
-    /// errc::invalid_address for a text that is no address (names are not resolved).
+    /// Waits until the connection stands. A stop gives it up and closes the socket. Not for select.
+    /// Errors: connect(2), errc::invalid_address for a text that is no address (names are not
+    /// resolved).
     static io_task<tcp_stream> connect(endpoint to);
     static io_task<tcp_stream> connect(std::string address);
 
-    /// Waits for bytes: how many came, 0 at the end. Resumes on the task's executor. Lossless: a loser has read
-    /// nothing. A stop withdraws it. Errors: recv(2), errc::closed after close().
+    /// Waits for bytes: how many came, 0 at the end. Resumes on the task's executor. Lossless: a
+    /// loser has read nothing. A stop withdraws it. Errors: recv(2), errc::closed after close().
     inline auto read(std::span<std::byte> buffer, here where = here::current()) {
         return detail::receive_op(handle_, buffer, 0, where);
     }
@@ -247,10 +255,12 @@ public:
         return detail::receive_op(handle_, buffer, tcp_reader::peek_flag(), where);
     }
     /// Fills the buffers in order; the first 16 count.
-    inline auto read_vectored(std::span<const std::span<std::byte>> buffers, here where = here::current()) {
+    inline auto read_vectored(std::span<const std::span<std::byte>> buffers,
+                              here where = here::current()) {
         return detail::vectored_op(handle_, buffers, where);
     }
-    /// Waits until some of the bytes are taken: how many. Lossless. Errors: send(2); SIGPIPE is not raised.
+    /// Waits until some of the bytes are taken: how many. Lossless. Errors: send(2); SIGPIPE is not
+    /// raised.
     inline auto write(std::span<const std::byte> buffer, here where = here::current()) {
         return detail::send_op(handle_, buffer, where);
     }
@@ -258,11 +268,13 @@ public:
     inline auto write_all(std::span<const std::byte> buffer, here where = here::current()) {
         return detail::send_all_op(handle_, buffer, where);
     }
-    inline auto write_vectored(std::span<const std::span<const std::byte>> buffers, here where = here::current()) {
+    inline auto write_vectored(std::span<const std::span<const std::byte>> buffers,
+                               here where = here::current()) {
         return detail::vectored_op(handle_, buffers, where);
     }
 
-    /// Ends one side or both: the peer reads the end. Twice, or after a reset, is no error. Errors: shutdown(2).
+    /// Ends one side or both: the peer reads the end. Twice, or after a reset, is no error. Errors:
+    /// shutdown(2).
     result<> shutdown(shutdown_side side) const;
     /// Ends what waits on the stream, in other tasks too, with errc::closed.
     inline void close() noexcept { handle_.close_now(); }
@@ -273,7 +285,9 @@ public:
 
     [[nodiscard]] result<endpoint> local() const;
     [[nodiscard]] result<endpoint> peer() const;
-    [[nodiscard]] inline tcp_options options() const noexcept { return tcp_options(handle_.native()); }
+    [[nodiscard]] inline tcp_options options() const noexcept {
+        return tcp_options(handle_.native());
+    }
     [[nodiscard]] inline const io_handle& handle() const noexcept { return handle_; }
 
 private:

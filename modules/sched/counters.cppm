@@ -18,7 +18,7 @@ struct worker_counters {
 struct runtime_counters {
     std::uint64_t spawned = 0;
     std::uint64_t alive = 0;
-    std::uint64_t unhandled = 0;      ///< failures, of either kind, of tasks that nobody awaited
+    std::uint64_t unhandled = 0;  ///< failures, of either kind, of tasks that nobody awaited
     std::uint64_t operations_in_flight = 0;
     std::uint64_t blocking_queued = 0;
     std::uint64_t blocking_running = 0;

@@ -133,8 +133,8 @@ private:
 
 /// What a shutdown limit had to give up.
 struct shutdown_report {
-    std::uint64_t tasks = 0;          ///< tasks that had not ended
-    std::uint64_t operations = 0;     ///< operations that a kernel held, blocking jobs that ran
+    std::uint64_t tasks = 0;       ///< tasks that had not ended
+    std::uint64_t operations = 0;  ///< operations that a kernel held, blocking jobs that ran
     [[nodiscard]] bool clean() const noexcept { return tasks == 0 && operations == 0; }
 };
 
@@ -157,10 +157,10 @@ public:
         detail::typed_link<T> outcome;
         detail::root_signal signal;
         {
-            auto handle = detail::spawn_into(detail::executor_of_root(*core_),
-                                             detail::run_root(detail::fires_at_end(signal),
-                                                              std::move(body), outcome),
-                                             "root", where);
+            auto handle = detail::spawn_into(
+                detail::executor_of_root(*core_),
+                detail::run_root(detail::fires_at_end(signal), std::move(body), outcome), "root",
+                where);
             detail::wait_for_root(*core_, signal);
             // Its frame has gone; its worker is taking it off the runtime's list.
             while (!handle.done()) std::this_thread::yield();
@@ -208,24 +208,45 @@ public:
     builder_type& thread_per_core() { return flavor(runtime_flavor::thread_per_core); }
     /// One worker, driven by whoever calls block_on; nothing runs otherwise.
     builder_type& current_thread() { return flavor(runtime_flavor::current_thread); }
-    builder_type& flavor(runtime_flavor f) { options_.flavor = f; return *this; }
+    builder_type& flavor(runtime_flavor f) {
+        options_.flavor = f;
+        return *this;
+    }
     /// Default: the CPUs that affinity mask and cgroup quota let this process use.
-    builder_type& workers(unsigned n) { options_.workers = n; return *this; }
+    builder_type& workers(unsigned n) {
+        options_.workers = n;
+        return *this;
+    }
     /// io_uring by name fails where the kernel refuses it; automatic falls back to epoll and says
     /// why, once.
-    builder_type& reactor(reactor_kind kind) { options_.reactor = kind; return *this; }
+    builder_type& reactor(reactor_kind kind) {
+        options_.reactor = kind;
+        return *this;
+    }
     /// Most threads for blocking jobs (512), and how long one stays without work (10 s).
-    builder_type& blocking_threads(std::size_t n) { options_.blocking_threads = n; return *this; }
+    builder_type& blocking_threads(std::size_t n) {
+        options_.blocking_threads = n;
+        return *this;
+    }
     builder_type& blocking_keep_alive(std::chrono::nanoseconds d) {
         options_.blocking_keep_alive = d;
         return *this;
     }
     /// Names the worker threads: name-0, name-1, ...
-    builder_type& name(std::string n) { options_.name = std::move(n); return *this; }
+    builder_type& name(std::string n) {
+        options_.name = std::move(n);
+        return *this;
+    }
     /// Every select's order, and whatever else is random, follows from it.
-    builder_type& seed(std::uint64_t s) { options_.seed = s; return *this; }
+    builder_type& seed(std::uint64_t s) {
+        options_.seed = s;
+        return *this;
+    }
     /// Another clock; it outlives the runtime. A paused clock needs current_thread().
-    builder_type& clock(clock_source& c) { options_.clock = &c; return *this; }
+    builder_type& clock(clock_source& c) {
+        options_.clock = &c;
+        return *this;
+    }
     /// Called on each worker's thread before its first and after its last task, with its index.
     builder_type& on_worker_start(std::function<void(unsigned)> f) {
         options_.on_worker_start = std::move(f);

@@ -1,4 +1,5 @@
-// Adaptors over whatever models the stream concept: channels' receivers, intervals, listeners, generators.
+// Adaptors over whatever models the stream concept: channels' receivers, intervals, listeners,
+// generators.
 module;
 #include <coroutine>
 #include <cstddef>

@@ -1,8 +1,8 @@
 // stream<T>: values that a coroutine yields, one at a time, and may wait between.
 //
-// The generator runs on the scope of whoever asks for the next value, as if it were called. While it runs its frame
-// belongs to that next(); between two values, to the stream. So a stop takes it down with its consumer,
-// innermost frame first, and dropping the stream ends it where it stands.
+// The generator runs on the scope of whoever asks for the next value, as if it were called. While
+// it runs its frame belongs to that next(); between two values, to the stream. So a stop takes it
+// down with its consumer, innermost frame first, and dropping the stream ends it where it stands.
 module;
 #include <coroutine>
 #include <cstddef>
@@ -43,7 +43,8 @@ struct stream_promise : awaits<stream_promise<T>> {
 
     struct yielded {
         bool await_ready() const noexcept { return false; }
-        std::coroutine_handle<> await_suspend(std::coroutine_handle<stream_promise> h) const noexcept {
+        std::coroutine_handle<> await_suspend(
+            std::coroutine_handle<stream_promise> h) const noexcept {
             auto& link = h.promise().link();
             *link.home = std::exchange(link.frame, {});
             return link.continuation;
@@ -95,7 +96,8 @@ struct awaited_value<next_start<T>> {
 
 }  // namespace detail
 
-/// A coroutine that yields values: rt::stream<int> f() { co_yield 1; co_await rt::sleep(1s); co_yield 2; }
+/// A coroutine that yields values: rt::stream<int> f() { co_yield 1; co_await rt::sleep(1s);
+/// co_yield 2; }
 template <class T>
 class [[nodiscard]] stream {
 public:
@@ -111,8 +113,9 @@ public:
         if (frame_) frame_.destroy();
     }
 
-    /// Waits for the next value; empty at the end, and from then on. An exception comes out once, and ends the
-    /// stream. Not lossless: stopped in the middle, the generator is gone; in a select: rt::allow_loss(rt::next(s)).
+    /// Waits for the next value; empty at the end, and from then on. An exception comes out once,
+    /// and ends the stream. Not lossless: stopped in the middle, the generator is gone; in a
+    /// select: rt::allow_loss(rt::next(s)).
     auto next() noexcept { return detail::next_start<T>{&frame_}; }
 
 private:

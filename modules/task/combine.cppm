@@ -1,11 +1,14 @@
-// What join, select and groups have in common: children that run as scopes of their own within one task.
+// What join, select and groups have in common: children that run as scopes of their own within one
+// task.
 //
-// The children of a join or select are one task, and a task is never on two threads at once: with two or more
-// of them they run through a strand, an executor that passes their work on one item at a time. So
-// the arms of a join may share plain variables under either flavor. (Tasks of a group do run in parallel.)
+// The children of a join or select are one task, and a task is never on two threads at once: with
+// two or more of them they run through a strand, an executor that passes their work on one item at
+// a time. So the arms of a join may share plain variables under either flavor. (Tasks of a group do
+// run in parallel.)
 //
-// A combinator counts what keeps it alive: its children that have not ended, its strand while that is
-// busy, and guards of its own. Whoever takes the count to zero completes it; nobody touches it after.
+// A combinator counts what keeps it alive: its children that have not ended, its strand while that
+// is busy, and guards of its own. Whoever takes the count to zero completes it; nobody touches it
+// after.
 module;
 #include <atomic>
 #include <coroutine>
@@ -24,8 +27,9 @@ export namespace rt::detail {
 
 class combinator;
 
-/// States of inbox_: idle (a sentinel), or the items that have not run, newest first; empty while it runs.
-/// idle -> busy: post(), which then posts the strand; busy -> idle: run(), its last act but the count.
+/// States of inbox_: idle (a sentinel), or the items that have not run, newest first; empty while
+/// it runs. idle -> busy: post(), which then posts the strand; busy -> idle: run(), its last act
+/// but the count.
 class strand final : public executor {
 public:
     strand(combinator& owner) noexcept;
@@ -74,11 +78,14 @@ public:
     inline combinator(combinator&&) noexcept {}
 
     inline void hold() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
-    /// For a canceller, which has no part in the count. False: it was zero, and stays so: whoever took it there
-    /// completes the combinator, and a second one at zero would complete it once more, when it may be gone.
+    /// For a canceller, which has no part in the count. False: it was zero, and stays so: whoever
+    /// took it there completes the combinator, and a second one at zero would complete it once
+    /// more, when it may be gone.
     [[nodiscard]] bool hold_unless_over() noexcept;
     /// True: the caller took the count to zero, and ends the combinator.
-    [[nodiscard]] inline bool drop() noexcept { return count_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+    [[nodiscard]] inline bool drop() noexcept {
+        return count_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+    }
     /// Drops; the last one completes the combinator, by posting it.
     inline void drop_and_post() noexcept {
         if (drop()) env_->complete(*this);
@@ -113,7 +120,8 @@ public:
 
     /// Runs it to its first suspension. The hook is told when it has ended.
     void start(executor& exec, task_identity& identity, combinator& owner,
-               typename child_link::next_step (*hook)(child_link&, child_link::ending) noexcept) noexcept {
+               typename child_link::next_step (*hook)(child_link&,
+                                                      child_link::ending) noexcept) noexcept {
         env.bind(exec, identity);
         owner_ = &owner;
         this->hook = hook;

@@ -1,4 +1,5 @@
-// The stream concept: what receivers, intervals, listeners, line readers and generators have in common.
+// The stream concept: what receivers, intervals, listeners, line readers and generators have in
+// common.
 module;
 #include <concepts>
 #include <optional>

@@ -1,8 +1,8 @@
 // task<T>: a lazy coroutine, awaited once, as an rvalue.
 //
 // A promise is two words: who owns the frame, and the scope that it runs in. The result is written
-// straight into the owner (the awaiter in the parent's frame, or the task's header), so that a frame is
-// destroyed the moment it ends, before anyone sees its result.
+// straight into the owner (the awaiter in the parent's frame, or the task's header), so that a
+// frame is destroyed the moment it ends, before anyone sees its result.
 module;
 #include <coroutine>
 #include <cstddef>
@@ -99,13 +99,15 @@ struct awaits : promise_base {
     decltype(auto) await_transform(A&& awaited) {
         using type = std::remove_cvref_t<A>;
         if constexpr (std::is_base_of_v<wait_op, type>) {
-            static_assert(!std::is_lvalue_reference_v<A>,
-                          "an operation is awaited once, where it is made: co_await stream.read(buffer)");
+            static_assert(
+                !std::is_lvalue_reference_v<A>,
+                "an operation is awaited once, where it is made: co_await stream.read(buffer)");
             awaited.bind(env);
             if constexpr (requires { typename type::ends_coroutine; }) {
-                static_assert(requires { Promise::fail; },
-                              "or_return() ends a coroutine that returns a result: make it rt::io_task<T> "
-                              "or rt::task<rt::result<T>>, or use or_throw()");
+                static_assert(
+                    requires { Promise::fail; },
+                    "or_return() ends a coroutine that returns a result: make it rt::io_task<T> "
+                    "or rt::task<rt::result<T>>, or use or_throw()");
                 awaited.set_failure(&Promise::fail);
             }
             return std::forward<A>(awaited);
@@ -123,9 +125,10 @@ struct awaits : promise_base {
     }
     template <class T>
     auto await_transform(or_return_task<T>&& awaited) {
-        static_assert(requires { Promise::fail; },
-                      "or_return() ends a coroutine that returns a result: make it rt::io_task<T> or "
-                      "rt::task<rt::result<T>>, or use or_throw()");
+        static_assert(
+            requires { Promise::fail; },
+            "or_return() ends a coroutine that returns a result: make it rt::io_task<T> or "
+            "rt::task<rt::result<T>>, or use or_throw()");
         return or_return_awaiter<T>(std::move(awaited.inner), &Promise::fail);
     }
     template <class T>
@@ -134,7 +137,9 @@ struct awaits : promise_base {
     }
 
     static void* operator new(std::size_t size) { return frame_allocate(size); }
-    static void operator delete(void* frame, std::size_t size) noexcept { frame_release(frame, size); }
+    static void operator delete(void* frame, std::size_t size) noexcept {
+        frame_release(frame, size);
+    }
 };
 
 struct final_awaiter {
@@ -142,7 +147,8 @@ struct final_awaiter {
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) const noexcept {
         auto& link = *h.promise().owner;
-        if (!link.frame) [[unlikely]] threw_while_unwinding(h.promise().env);
+        if (!link.frame) [[unlikely]]
+            threw_while_unwinding(h.promise().env);
         return settle(link);
     }
     inline void await_resume() const noexcept {}
@@ -275,7 +281,8 @@ private:
 template <class T>
 class or_return_awaiter : public task_awaiter<result<T>> {
 public:
-    or_return_awaiter(task<result<T>>&& awaited, void (*fail)(promise_base&, std::error_code)) noexcept
+    or_return_awaiter(task<result<T>>&& awaited,
+                      void (*fail)(promise_base&, std::error_code)) noexcept
         : task_awaiter<result<T>>(std::move(awaited)), fail_(fail) {
         this->hook = [](child_link& link, child_link::ending) noexcept -> child_link::next_step {
             auto& self = static_cast<or_return_awaiter&>(link);

@@ -1,8 +1,10 @@
-// What runs work, as the rest of rt sees it: an interface at the bottom, so that nothing needs to look up.
+// What runs work, as the rest of rt sees it: an interface at the bottom, so that nothing needs to
+// look up.
 //
-// A work item is an intrusive node that lives in whoever waits (an awaiter, a task's header): posting one
-// never allocates. The scheduler implements executor; reactor, wheel and blocking pool are handed out
-// through it as services, and their own modules know the types behind these interfaces.
+// A work item is an intrusive node that lives in whoever waits (an awaiter, a task's header):
+// posting one never allocates. The scheduler implements executor; reactor, wheel and blocking pool
+// are handed out through it as services, and their own modules know the types behind these
+// interfaces.
 module;
 #include <atomic>
 #include <chrono>
@@ -39,7 +41,8 @@ struct timer_node {
 class timer_service {
 public:
     virtual steady_time now() noexcept = 0;
-    /// Fires at or after the deadline, never before; a deadline that has passed fires at the next turn.
+    /// Fires at or after the deadline, never before; a deadline that has passed fires at the next
+    /// turn.
     virtual void insert(timer_node& node, steady_time deadline) noexcept = 0;
     /// True: it had not fired, and now never will. Any thread.
     virtual bool remove(timer_node& node) noexcept = 0;
@@ -100,7 +103,8 @@ public:
     virtual blocking_service* blocking() noexcept = 0;
     virtual std::uint64_t random() noexcept = 0;
 
-    /// closing: the task is born stopped. ended: nobody will run it, so it ends where it is spawned.
+    /// closing: the task is born stopped. ended: nobody will run it, so it ends where it is
+    /// spawned.
     enum class adoption : std::uint8_t { adopted, closing, ended };
     /// Every spawned task is known to its runtime from spawn to end, so that shutdown can stop it.
     virtual adoption adopt(task_state& task) noexcept = 0;
@@ -114,14 +118,16 @@ protected:
     ~executor() = default;
 };
 
-/// The executor of the calling worker thread, or the one that a block_on on this thread has entered; else null.
+/// The executor of the calling worker thread, or the one that a block_on on this thread has
+/// entered; else null.
 executor* current_executor() noexcept;
 
 namespace detail {
 
 void set_current_executor(executor* current) noexcept;
 
-/// For critical sections of a few instructions that are uncontended as a rule. It yields when they are not.
+/// For critical sections of a few instructions that are uncontended as a rule. It yields when they
+/// are not.
 class spin_lock {
 public:
     inline void lock() noexcept {

@@ -1,8 +1,9 @@
 // Task groups: tasks that are joined before their scope ends.
 //
-// The group counts its body and its tasks. The first failure, an exception or an error value, is kept and stops
-// all; a stop from outside stops all; when the count is zero the group is over, and only then does
-// with_group return. A child may spawn into its own group: its own place in the count keeps the group open meanwhile.
+// The group counts its body and its tasks. The first failure, an exception or an error value, is
+// kept and stops all; a stop from outside stops all; when the count is zero the group is over, and
+// only then does with_group return. A child may spawn into its own group: its own place in the
+// count keeps the group open meanwhile.
 module;
 #include <atomic>
 #include <coroutine>
@@ -37,7 +38,9 @@ public:
     void task_ended(task_state& task) noexcept;
     void fail(std::exception_ptr exception, std::error_code error) noexcept;
     void stop_all() noexcept;
-    [[nodiscard]] bool closed() const noexcept { return count_.load(std::memory_order_acquire) == 0; }
+    [[nodiscard]] bool closed() const noexcept {
+        return count_.load(std::memory_order_acquire) == 0;
+    }
 
 protected:
     ~group_state() = default;
@@ -45,8 +48,8 @@ protected:
     executor* exec_ = nullptr;
     spin_lock lock_;
     group_member* first_ = nullptr;  // guarded by lock_
-    bool stopping_ = false;        // guarded by lock_
-    std::exception_ptr failed_;    // guarded by lock_ until the group is over
+    bool stopping_ = false;          // guarded by lock_
+    std::exception_ptr failed_;      // guarded by lock_ until the group is over
     std::error_code error_;
     friend class rt::task_state;
 
@@ -106,12 +109,13 @@ public:
 
 private:
     template <class T>
-    void spawn_into(executor* exec, task_options options, task<T> body, std::source_location where) {
+    void spawn_into(executor* exec, task_options options, task<T> body,
+                    std::source_location where) {
         if (state_->closed())
             misuse("spawn into a task_group that has ended, or whose body has not begun", where);
         using root_type = detail::task_root<T, detail::group_member>;
-        auto* root = root_type::make(exec ? *exec : state_->exec(), std::move(body), std::move(options.name), where,
-                                     {.group = state_});
+        auto* root = root_type::make(exec ? *exec : state_->exec(), std::move(body),
+                                     std::move(options.name), where, {.group = state_});
         state_->add(*root);
         root->consume();
         root->start();
@@ -181,13 +185,14 @@ private:
 
 /// Runs body(group) and every task that is spawned into the group; waits for all of them.
 ///
-/// The first failure of body or tasks, an exception or an error value, stops the others; after all have ended
-/// it is rethrown, or returned. Otherwise the value of body, in a result. A stop stops all and waits for them.
-/// Body and tasks may borrow from the caller's scope: they have ended when this returns.
+/// The first failure of body or tasks, an exception or an error value, stops the others; after all
+/// have ended it is rethrown, or returned. Otherwise the value of body, in a result. A stop stops
+/// all and waits for them. Body and tasks may borrow from the caller's scope: they have ended when
+/// this returns.
 template <class F>
     requires is_task<std::invoke_result_t<F&, task_group&>>
-task<result<result_value_t<typename std::invoke_result_t<F&, task_group&>::value_type>>>
-with_group(F body) {
+task<result<result_value_t<typename std::invoke_result_t<F&, task_group&>::value_type>>> with_group(
+    F body) {
     using type = typename std::invoke_result_t<F&, task_group&>::value_type;
     co_return co_await detail::group_op<type, F>(body);
 }

@@ -43,7 +43,8 @@ public:
         if constexpr (StopOnFailure) {
             using values = std::tuple<value_or_monostate<result_value_t<Ts>>...>;
             if (error_) return result<values>(error_);
-            return result<values>(std::apply([](auto&... c) { return values{inner(c)...}; }, children_));
+            return result<values>(
+                std::apply([](auto&... c) { return values{inner(c)...}; }, children_));
         } else {
             using values = std::tuple<value_or_monostate<Ts>...>;
             return std::apply([](auto&... c) { return values{whole(c)...}; }, children_);
@@ -118,16 +119,17 @@ auto make_join(task<Ts>... bodies) {
 
 }  // namespace detail
 
-/// Runs tasks and operations concurrently, within the calling task, and waits for all: a tuple of what they
-/// give (std::monostate for void). They take turns and never run at the same time, under either flavor.
-/// If one throws, the others run to their end; then the first exception is rethrown. A stop stops all.
+/// Runs tasks and operations concurrently, within the calling task, and waits for all: a tuple of
+/// what they give (std::monostate for void). They take turns and never run at the same time, under
+/// either flavor. If one throws, the others run to their end; then the first exception is rethrown.
+/// A stop stops all.
 template <class... As>
 auto join(As&&... awaited) {
     return detail::make_join<false>(detail::to_task(std::forward<As>(awaited))...);
 }
 
-/// As join, but the first failure, an exception or an error value, stops the others; once all have ended it
-/// is rethrown, or returned: result<std::tuple<...>> of the values inside the results.
+/// As join, but the first failure, an exception or an error value, stops the others; once all have
+/// ended it is rethrown, or returned: result<std::tuple<...>> of the values inside the results.
 template <class... As>
 auto try_join(As&&... awaited) {
     return detail::make_join<true>(detail::to_task(std::forward<As>(awaited))...);

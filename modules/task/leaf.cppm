@@ -2,12 +2,12 @@
 //
 // An operation answers four calls:
 //   bool try_now()     takes what is there, without waiting; true: it has its result
-//   bool enlist()      publishes the arm where it waits, unless what it wants is there; true: it has its result
-//   bool delist()      takes it back; true: it was still waiting and nobody will complete it
-//   R await_resume()   hands the result over
-// Whoever has an item for a waiting arm holds the lock of the primitive, calls claim(), hands the item over
-// and unlinks the arm if that succeeded, unlocks, and calls complete(). delist() takes the same lock, so an arm
-// that has been delisted is out of everybody's hands.
+//   bool enlist()      publishes the arm where it waits, unless what it wants is there; true: it
+//   has its result bool delist()      takes it back; true: it was still waiting and nobody will
+//   complete it R await_resume()   hands the result over
+// Whoever has an item for a waiting arm holds the lock of the primitive, calls claim(), hands the
+// item over and unlinks the arm if that succeeded, unlocks, and calls complete(). delist() takes
+// the same lock, so an arm that has been delisted is out of everybody's hands.
 //
 // The commit word of a select (commit_word):
 //   open        all arms may claim
@@ -17,8 +17,9 @@
 //   won(i)      arm i has its result; nobody else may claim
 // open -> won(i): a completer, under its primitive's lock, the item in hand; never undone.
 // open -> trying: who sees readiness, and then completes the select, whose task tries.
-// trying -> recheck: who meets trying. trying -> won(i), trying | recheck -> open: the select's task only.
-// A claim is an acq_rel exchange: the select sees what the winner wrote before it claimed.
+// trying -> recheck: who meets trying. trying -> won(i), trying | recheck -> open: the select's
+// task only. A claim is an acq_rel exchange: the select sees what the winner wrote before it
+// claimed.
 module;
 #include <atomic>
 #include <coroutine>
@@ -47,7 +48,9 @@ public:
     }
     /// The select's task, before any arm is published or after all are trying.
     inline void start_trying() noexcept { word_.store(trying, std::memory_order_release); }
-    inline void win(std::uint32_t arm) noexcept { word_.store(won_base + arm, std::memory_order_release); }
+    inline void win(std::uint32_t arm) noexcept {
+        word_.store(won_base + arm, std::memory_order_release);
+    }
     /// Ends trying without a winner; false: try all arms again first.
     inline bool reopen() noexcept {
         auto seen = trying;
@@ -105,7 +108,9 @@ public:
         commit_ = other.commit_;
         index_ = other.index_;
     }
-    [[nodiscard]] inline bool stop_requested() const noexcept { return target_->env()->stop_requested(); }
+    [[nodiscard]] inline bool stop_requested() const noexcept {
+        return target_->env()->stop_requested();
+    }
 
     arm* prev_arm = nullptr;  // the primitive's list; guarded by its lock
     arm* next_arm = nullptr;
@@ -133,7 +138,8 @@ public:
     leaf_op(leaf_op&& other) noexcept : wait_op(std::move(other)) {}
 
     bool await_ready() noexcept {
-        if (env_ == nullptr) [[unlikely]] awaited_outside(self().what(), self().where());
+        if (env_ == nullptr) [[unlikely]]
+            awaited_outside(self().what(), self().where());
         if (!env_->charge()) [[unlikely]] {
             starved_ = true;
             return false;
@@ -156,7 +162,8 @@ public:
         }
     }
     std::coroutine_handle<> wake() noexcept override {
-        if (!starved_) [[likely]] return wait_op::wake();
+        if (!starved_) [[likely]]
+            return wait_op::wake();
         starved_ = false;
         if (env_->stop_requested()) return unwind(*frame_);
         (void)env_->charge();
@@ -242,11 +249,11 @@ public:
 
 export namespace rt {
 
-/// An operation that may lose a select: a loser has taken nothing. It says so by `using lossless = void;`.
+/// An operation that may lose a select: a loser has taken nothing. It says so by `using lossless =
+/// void;`.
 template <class T>
-concept lossless_operation =
-    std::is_base_of_v<detail::wait_op, std::remove_cvref_t<T>> &&
-    requires { typename std::remove_cvref_t<T>::lossless; } &&
-    std::is_void_v<typename std::remove_cvref_t<T>::lossless>;
+concept lossless_operation = std::is_base_of_v<detail::wait_op, std::remove_cvref_t<T>> &&
+                             requires { typename std::remove_cvref_t<T>::lossless; } &&
+                             std::is_void_v<typename std::remove_cvref_t<T>::lossless>;
 
 }  // namespace rt

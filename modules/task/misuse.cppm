@@ -1,7 +1,7 @@
 // Misuse stops the program, with its name and the caller's line.
 //
-// A misuse is an error in the program, not in the world: two readers at once on one stream, a timer without
-// a runtime. A value would be ignored and an exception swallowed, so neither is offered.
+// A misuse is an error in the program, not in the world: two readers at once on one stream, a timer
+// without a runtime. A value would be ignored and an exception swallowed, so neither is offered.
 module;
 #include <source_location>
 #include <string_view>

@@ -1,23 +1,26 @@
 // How a coroutine waits, and how a stop request reaches it.
 //
-// A *scope* (environment) is a chain of frames that runs as one: a spawned task, or one child of a join or
-// select. It waits for at most one operation at a time, so stopping needs no list of callbacks: the scope
-// knows what it waits for, and a stop request withdraws just that.
+// A *scope* (environment) is a chain of frames that runs as one: a spawned task, or one child of a
+// join or select. It waits for at most one operation at a time, so stopping needs no list of
+// callbacks: the scope knows what it waits for, and a stop request withdraws just that.
 //
 // The scope's state word (environment::state_), bits:
 //   stop        a stop was requested; set once, by anybody, never cleared
 //   armed       an operation is published and may be withdrawn; set by the task, in arm()
 //   done        its completion came while it was not yet armed, or while a canceller was inside
-//   cancelling  somebody is inside wait_op::withdraw(); set together with stop, or with armed by a task
-//               that finds stop already set. So there is one canceller at a time, and it has left before
-//               the task goes on: where its withdraw() came too late, the next arm() enters it again.
+//   cancelling  somebody is inside wait_op::withdraw(); set together with stop, or with armed by a
+//   task
+//               that finds stop already set. So there is one canceller at a time, and it has left
+//               before the task goes on: where its withdraw() came too late, the next arm() enters
+//               it again.
 // Who resumes: exactly one party.
 //   - complete() on an armed scope without canceller clears armed, and posts the operation.
-//   - complete() otherwise sets done, and whoever made it wait posts: arm() (inline) or the canceller.
+//   - complete() otherwise sets done, and whoever made it wait posts: arm() (inline) or the
+//   canceller.
 //   - a canceller whose withdraw() succeeded posts it to be unwound; no completion will come.
-// The task publishes its operation first and arms last, so nobody touches scope or operation after the
-// step that hands them over. Every transition is an acq_rel compare-exchange: what the completer wrote
-// into the operation is seen by whoever resumes.
+// The task publishes its operation first and arms last, so nobody touches scope or operation after
+// the step that hands them over. Every transition is an acq_rel compare-exchange: what the
+// completer wrote into the operation is seen by whoever resumes.
 module;
 #include <atomic>
 #include <coroutine>
@@ -57,8 +60,9 @@ struct task_identity {
     std::uint64_t id = 0;
     std::unique_ptr<const std::string> given_name;  // most tasks have none
     std::source_location spawned_at;
-    // Atomic, but never fought over: a select may be woken on one worker while its only task arm runs on
-    // another, and either begins a turn of the task. An increment more or less does not matter.
+    // Atomic, but never fought over: a select may be woken on one worker while its only task arm
+    // runs on another, and either begins a turn of the task. An increment more or less does not
+    // matter.
     std::atomic<int> budget{operations_per_turn};
     int unbudgeted = 0;  // how many of its scopes have lifted the budget
     bool unwinding = false;
@@ -78,9 +82,10 @@ struct child_link {
     };
     enum class ending { finished, stopped };
 
-    std::coroutine_handle<> frame;         // the running frame, owned; nulled before it is destroyed
-    std::coroutine_handle<> continuation;  // whom to resume when it has finished, unless there is a hook
-    promise_base* parent = nullptr;        // the awaiting frame; null at the top of a scope
+    std::coroutine_handle<> frame;  // the running frame, owned; nulled before it is destroyed
+    std::coroutine_handle<>
+        continuation;                // whom to resume when it has finished, unless there is a hook
+    promise_base* parent = nullptr;  // the awaiting frame; null at the top of a scope
     next_step (*hook)(child_link&, ending) noexcept = nullptr;
 };
 
@@ -110,16 +115,19 @@ public:
     /// The caller keeps the scope alive meanwhile. False if it was asked before.
     bool request_stop() noexcept;
 
-    /// The operation is published; returns what to run next on this thread. See the top of this file.
+    /// The operation is published; returns what to run next on this thread. See the top of this
+    /// file.
     [[nodiscard]] std::coroutine_handle<> arm(detail::wait_op& op) noexcept;
-    /// The operation is complete and its result in place. Any thread; called at most once per arming.
+    /// The operation is complete and its result in place. Any thread; called at most once per
+    /// arming.
     void complete(detail::wait_op& op) noexcept;
 
     /// Takes one operation from the task's budget; false: let others run first.
     [[nodiscard]] inline bool charge() noexcept {
         auto& task = *identity_;
         auto left = task.budget.load(std::memory_order_relaxed);
-        if (left <= 0) [[unlikely]] return task.unbudgeted != 0;
+        if (left <= 0) [[unlikely]]
+            return task.unbudgeted != 0;
         task.budget.store(left - 1, std::memory_order_relaxed);
         return true;
     }
@@ -146,16 +154,18 @@ struct promise_base {
 /// The frame has ended and its result is in its link: destroys it and returns whom to resume.
 /// It iterates, so that a chain of any depth ends without deepening the stack.
 [[nodiscard]] std::coroutine_handle<> settle(child_link& link) noexcept;
-/// A destructor threw while its frame was being destroyed: the exception would enter the user's catch, and
-/// so may have led back into code of that frame. Null: the task that runs here.
+/// A destructor threw while its frame was being destroyed: the exception would enter the user's
+/// catch, and so may have led back into code of that frame. Null: the task that runs here.
 [[noreturn]] void threw_while_unwinding(environment* env) noexcept;
-/// Destroys the frames of a scope, innermost first, beginning with this one, up to the top of the scope.
+/// Destroys the frames of a scope, innermost first, beginning with this one, up to the top of the
+/// scope.
 [[nodiscard]] std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
 
 /// The same for the only frame of a scope that was stopped before it ran; what its hook gave.
 child_link::next_step unwind_unstarted(child_link& link, task_identity& task) noexcept;
 
-/// Base of every awaiter that waits for something outside its own chain of frames. It lives in the frame.
+/// Base of every awaiter that waits for something outside its own chain of frames. It lives in the
+/// frame.
 class wait_op : public work_item {
 public:
     inline wait_op() noexcept { run = &run_posted; }
@@ -194,7 +204,8 @@ private:
 };
 
 /// Runs a coroutine of this scope on the calling worker, as one turn of its task.
-void run_turn(environment& env, std::coroutine_handle<> (*start)(void*) noexcept, void* argument) noexcept;
+void run_turn(environment& env, std::coroutine_handle<> (*start)(void*) noexcept,
+              void* argument) noexcept;
 /// The task that runs on this thread; null outside tasks.
 task_identity* current_identity() noexcept;
 /// Makes it so while a result or a frame is destroyed; returns the one before.

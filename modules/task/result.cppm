@@ -1,8 +1,8 @@
 // A value or a std::error_code: what operating errors travel in.
 //
-// std::expected is C++23 and rt is built from C++20 on, so this has its member names and converts to it
-// where it exists. An error is cheap (0.1 µs a frame where an exception costs 6): resets, timeouts and
-// ends of stream are ordinary in a server.
+// std::expected is C++23 and rt is built from C++20 on, so this has its member names and converts
+// to it where it exists. An error is cheap (0.1 µs a frame where an exception costs 6): resets,
+// timeouts and ends of stream are ordinary in a server.
 module;
 #include <concepts>
 #include <functional>
@@ -18,13 +18,13 @@ export namespace rt {
 
 /// The errors that rt itself makes; everything else keeps the category of the system.
 enum class errc {
-    stopped = 1,     ///< the task, or what it waited for, was stopped
-    unexpected_end,  ///< the stream ended in the middle of what was asked for
-    timed_out,       ///< a timeout expired before its operation ended
-    closed,          ///< the channel, socket or runtime behind the operation is closed
-    too_long,        ///< a line, frame or head exceeds the limit that the caller set
-    invalid_address, ///< an endpoint's text does not parse; parse_endpoint() tells the position
-    bad_option,      ///< a builder or environment value that cannot be used
+    stopped = 1,      ///< the task, or what it waited for, was stopped
+    unexpected_end,   ///< the stream ended in the middle of what was asked for
+    timed_out,        ///< a timeout expired before its operation ended
+    closed,           ///< the channel, socket or runtime behind the operation is closed
+    too_long,         ///< a line, frame or head exceeds the limit that the caller set
+    invalid_address,  ///< an endpoint's text does not parse; parse_endpoint() tells the position
+    bad_option,       ///< a builder or environment value that cannot be used
 };
 
 const std::error_category& category() noexcept;
@@ -54,7 +54,9 @@ public:
     using value_type = T;
     using error_type = std::error_code;
 
-    inline result() requires std::default_initializable<T> : state_(std::in_place_index<0>) {}
+    inline result()
+        requires std::default_initializable<T>
+        : state_(std::in_place_index<0>) {}
     template <class U = T>
         requires(std::constructible_from<T, U> && !is_result<std::remove_cvref_t<U>> &&
                  !std::same_as<std::remove_cvref_t<U>, std::error_code> &&
@@ -80,9 +82,18 @@ public:
     const T* operator->() const noexcept { return std::get_if<0>(&state_); }
 
     /// The value; throws std::system_error when there is none.
-    inline T& value() & { check(); return **this; }
-    inline const T& value() const& { check(); return **this; }
-    inline T&& value() && { check(); return *std::move(*this); }
+    inline T& value() & {
+        check();
+        return **this;
+    }
+    inline const T& value() const& {
+        check();
+        return **this;
+    }
+    inline T&& value() && {
+        check();
+        return *std::move(*this);
+    }
     inline T&& or_throw() && { return std::move(*this).value(); }
 
     template <class U>
@@ -123,7 +134,9 @@ public:
         return E(typename E::unexpected_type(error()));
     }
 
-    inline friend bool operator==(const result& a, const result& b) requires std::equality_comparable<T> {
+    inline friend bool operator==(const result& a, const result& b)
+        requires std::equality_comparable<T>
+    {
         return a.state_ == b.state_;
     }
 
@@ -150,7 +163,9 @@ public:
     inline explicit operator bool() const noexcept { return has_value(); }
     [[nodiscard]] inline std::error_code error() const noexcept { return error_; }
     void operator*() const noexcept {}
-    inline void value() const { if (error_) throw_error(error_); }
+    inline void value() const {
+        if (error_) throw_error(error_);
+    }
     inline void or_throw() const { value(); }
     template <class F>
     auto and_then(F&& f) const -> std::invoke_result_t<F> {

@@ -1,11 +1,12 @@
-// select: several things at once, until one of them has its result; the others have then taken nothing.
+// select: several things at once, until one of them has its result; the others have then taken
+// nothing.
 //
-// All arms are tried before any is published. A published arm is won by a claim of the commit word (rt.task:leaf);
-// arms that must ask the kernel wake the select, which tries for itself. The loser arms are delisted
-// before select returns; a task arm is stopped, and has ended. So no arm is pending afterwards: nothing can hold a
-// lock's turn in a future that nobody resumes.
-// Phases, moved by the select's task only: arming -> waiting (armed, commit word open) -> arming ... until there is
-// a winner or a stop, then draining while task arms still run.
+// All arms are tried before any is published. A published arm is won by a claim of the commit word
+// (rt.task:leaf); arms that must ask the kernel wake the select, which tries for itself. The loser
+// arms are delisted before select returns; a task arm is stopped, and has ended. So no arm is
+// pending afterwards: nothing can hold a lock's turn in a future that nobody resumes. Phases, moved
+// by the select's task only: arming -> waiting (armed, commit word open) -> arming ... until there
+// is a winner or a stop, then draining while task arms still run.
 module;
 #include <array>
 #include <atomic>
@@ -33,8 +34,8 @@ struct allowed_loss {
     A arm;
 };
 
-/// select(..., rt::allow_loss(task), ...): the task is stopped if another arm wins, and its result, if it comes to
-/// have one on the way to its end, is destroyed.
+/// select(..., rt::allow_loss(task), ...): the task is stopped if another arm wins, and its result,
+/// if it comes to have one on the way to its end, is destroyed.
 template <class A>
     requires(!std::is_lvalue_reference_v<A>)
 auto allow_loss(A&& arm) {
@@ -61,7 +62,8 @@ public:
     using value_type = await_result_t<Op>;
     explicit op_arm(Op&& op) : op_(std::move(op)) {}
 
-    void bind(wait_op& select, environment& env, commit_word& commit, std::uint32_t index) noexcept {
+    void bind(wait_op& select, environment& env, commit_word& commit,
+              std::uint32_t index) noexcept {
         op_.bind(&env);
         op_.join_select(select, commit, index);
     }
@@ -102,21 +104,24 @@ private:
 template <class A>
 auto make_arm(A&& arm) {
     using type = std::remove_cvref_t<A>;
-    static_assert(!requires { typename type::ends_coroutine; },
-                  "an arm's or_return() has no coroutine of its own to end: select(op, ...), and then "
-                  "look at the result of the arm that won");
+    static_assert(
+        !requires { typename type::ends_coroutine; },
+        "an arm's or_return() has no coroutine of its own to end: select(op, ...), and then "
+        "look at the result of the arm that won");
     if constexpr (is_allowed_loss<type>) {
         return task_arm(std::move(arm));
     } else if constexpr (lossless_operation<type>) {
         return op_arm<type>(std::move(arm));
     } else if constexpr (requires { std::forward<A>(arm).as_operation(); }) {
         using op = decltype(std::forward<A>(arm).as_operation());
-        static_assert(lossless_operation<op>, "this operation may lose a select: rt::allow_loss(op)");
+        static_assert(lossless_operation<op>,
+                      "this operation may lose a select: rt::allow_loss(op)");
         return op_arm<op>(std::forward<A>(arm).as_operation());
     } else {
-        static_assert(lossless_operation<type>,
-                      "this arm may lose what it had taken when another arm wins; if that is acceptable, "
-                      "say so: rt::allow_loss(...)");
+        static_assert(
+            lossless_operation<type>,
+            "this arm may lose what it had taken when another arm wins; if that is acceptable, "
+            "say so: rt::allow_loss(...)");
     }
 }
 template <class A>
@@ -131,18 +136,20 @@ class select_op final : public combinator {
 public:
     using value_type = std::variant<value_or_monostate<typename Arms::value_type>...>;
 
-    select_op(bool in_order, Arms&&... arms)
-        : arms_(std::move(arms)...), in_order_(in_order) {}
+    select_op(bool in_order, Arms&&... arms) : arms_(std::move(arms)...), in_order_(in_order) {}
     select_op(select_op&& other) noexcept
-        : combinator(std::move(other)),
-          arms_(std::move(other.arms_)),
-          in_order_(other.in_order_) {}
+        : combinator(std::move(other)), arms_(std::move(other.arms_)), in_order_(other.in_order_) {}
     ~select_op() { delist_all(); }
 
     bool await_ready() noexcept {
         if (env_ == nullptr) awaited_outside("rt::select");
         first_ = in_order_ ? 0 : static_cast<std::uint32_t>(env_->exec().random() % count);
-        std::apply([this](auto&... a) { std::uint32_t i = 0; (this->bind_arm(a, i++), ...); }, arms_);
+        std::apply(
+            [this](auto&... a) {
+                std::uint32_t i = 0;
+                (this->bind_arm(a, i++), ...);
+            },
+            arms_);
         if (!env_->charge()) {
             starved_ = true;
             return false;
@@ -219,7 +226,8 @@ private:
         if constexpr (Arm::is_child) {
             auto& scope = arm.scope();
             if (!scope.started)
-                scope.start(child_executor(), env_->identity(), *this, &on_end<typename Arm::value_type>);
+                scope.start(child_executor(), env_->identity(), *this,
+                            &on_end<typename Arm::value_type>);
             return scope.has_ended.load(std::memory_order_acquire) && !scope.was_stopped;
         } else {
             return arm.try_now();
@@ -255,7 +263,8 @@ private:
 
     std::coroutine_handle<> begin() noexcept {
         if constexpr (children != 0) {
-            hold();  // until draining: children that end earlier do not complete the select by their count
+            hold();  // until draining: children that end earlier do not complete the select by
+                     // their count
             if constexpr (children > 1) {
                 strand_.bind(env_->exec());
                 strand_.enter();
@@ -292,9 +301,7 @@ private:
         }
         return end();
     }
-    std::coroutine_handle<> end() noexcept {
-        return winner_ == none ? unwind(*frame_) : deliver();
-    }
+    std::coroutine_handle<> end() noexcept { return winner_ == none ? unwind(*frame_) : deliver(); }
     template <class Arm>
     static void stop_child(Arm& arm) noexcept {
         if constexpr (Arm::is_child) arm.scope().env.request_stop();
@@ -325,7 +332,8 @@ private:
         using taker = value_type (*)(select_op&);
         static constexpr taker table[] = {[](select_op& self) -> value_type {
             auto& arm = std::get<I>(self.arms_);
-            if constexpr (std::is_void_v<typename std::tuple_element_t<I, std::tuple<Arms...>>::value_type>) {
+            if constexpr (std::is_void_v<
+                              typename std::tuple_element_t<I, std::tuple<Arms...>>::value_type>) {
                 arm.take();
                 return value_type(std::in_place_index<I>);
             } else {
@@ -355,11 +363,13 @@ auto make_select(bool in_order, Arms&&... arms) {
 
 }  // namespace detail
 
-/// Waits for the first of several operations: a std::variant whose index tells the arm (std::monostate for void).
+/// Waits for the first of several operations: a std::variant whose index tells the arm
+/// (std::monostate for void).
 ///
-/// Exactly one arm wins. Operations that lose have read, received, accepted, locked and consumed nothing;
-/// what cannot promise that does not compile without rt::allow_loss(...). Arms are tried in random order;
-/// select(rt::biased, ...) tries them as written. A stop withdraws all arms. An arm that is ready costs no allocation.
+/// Exactly one arm wins. Operations that lose have read, received, accepted, locked and consumed
+/// nothing; what cannot promise that does not compile without rt::allow_loss(...). Arms are tried
+/// in random order; select(rt::biased, ...) tries them as written. A stop withdraws all arms. An
+/// arm that is ready costs no allocation.
 template <class... As>
     requires(sizeof...(As) > 0 && !(std::is_same_v<std::remove_cvref_t<As>, biased_t> || ...))
 auto select(As&&... arms) {

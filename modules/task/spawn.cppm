@@ -1,9 +1,10 @@
 // Spawned tasks: a header that outlives the frame, and the handle that joins or stops it.
 //
-// A header (task_state) is counted: one for the running task, one for its handle. When the coroutine ends
-// its frame, parameters included, is destroyed first; then the header takes the task off its runtime's list,
-// tells its group, and completes whoever joins it. The joiner's slot is guarded by a lock of the header, so
-// that a select which withdraws its join is never touched afterwards.
+// A header (task_state) is counted: one for the running task, one for its handle. When the
+// coroutine ends its frame, parameters included, is destroyed first; then the header takes the task
+// off its runtime's list, tells its group, and completes whoever joins it. The joiner's slot is
+// guarded by a lock of the header, so that a select which withdraws its join is never touched
+// afterwards.
 module;
 #include <atomic>
 #include <coroutine>
@@ -46,7 +47,7 @@ struct group_member {
     group_member* next = nullptr;
 };
 struct no_group {};
-}
+}  // namespace detail
 
 /// The header of a spawned task. For executors and groups; users hold a join_handle.
 class task_state : public work_item {
@@ -94,8 +95,8 @@ private:
     static void run_first(work_item& item) noexcept;
 
     std::atomic<std::uint32_t> references_{2};
-    // ended: the outcome is in place; set by the task. dropped: the handle went without having learned it.
-    // Whoever sets the second of the two reports a failure, so that exactly one does.
+    // ended: the outcome is in place; set by the task. dropped: the handle went without having
+    // learned it. Whoever sets the second of the two reports a failure, so that exactly one does.
     static constexpr std::uint8_t ended_bit = 1, dropped_bit = 2;
     std::atomic<std::uint8_t> state_{0};
     bool stopped_ = false;
@@ -142,7 +143,8 @@ public:
 private:
     task_root(executor& exec, std::string name, std::source_location where, Member member)
         : task_state(exec, std::move(name), where), Member(member) {
-        this->hook = [](child_link& link, child_link::ending how) noexcept -> child_link::next_step {
+        this->hook = [](child_link& link,
+                        child_link::ending how) noexcept -> child_link::next_step {
             static_cast<task_root&>(link).on_end(how == child_link::ending::stopped);
             return {nullptr, std::noop_coroutine()};
         };
@@ -215,7 +217,9 @@ template <class T, class R>
 class join_op : public leaf_op<join_op<T, R>> {
 public:
     using lossless = void;
-    join_op(task_root<T>* root, bool owner) noexcept : root_(root), owner_(owner) { root_->retain(); }
+    join_op(task_root<T>* root, bool owner) noexcept : root_(root), owner_(owner) {
+        root_->retain();
+    }
     join_op(join_op&& other) noexcept
         : leaf_op<join_op>(std::move(other)),
           root_(std::exchange(other.root_, nullptr)),
@@ -239,7 +243,8 @@ public:
         return error;
     }
     R await_resume() {
-        if (root_->consumed()) misuse("a task's outcome is taken twice", root_->identity.spawned_at);
+        if (root_->consumed())
+            misuse("a task's outcome is taken twice", root_->identity.spawned_at);
         root_->consume();
         if constexpr (std::is_same_v<R, outcome<T>>) {
             if (root_->was_stopped()) return R();
@@ -268,11 +273,13 @@ private:
 
 }  // namespace detail
 
-/// The only way to a spawned task's outcome. Dropping it requests the task's stop and does not wait.
+/// The only way to a spawned task's outcome. Dropping it requests the task's stop and does not
+/// wait.
 ///
-/// co_await handle: waits for the task's end and gives its value, or throws what it threw; a task that was
-/// stopped gives errc::stopped in a result, and throws stopped_error otherwise. Withdrawn, it has taken
-/// nothing; it may be an arm of a select. A stop of the awaiter leaves the task to its handle.
+/// co_await handle: waits for the task's end and gives its value, or throws what it threw; a task
+/// that was stopped gives errc::stopped in a result, and throws stopped_error otherwise. Withdrawn,
+/// it has taken nothing; it may be an arm of a select. A stop of the awaiter leaves the task to its
+/// handle.
 template <class T = void>
 class [[nodiscard("a dropped join_handle stops its task: keep it, await it, or detach() it")]]
 join_handle {
@@ -349,7 +356,8 @@ concept spawnable = is_task<std::invoke_result_t<F&, Args...>>;
 
 }  // namespace detail
 
-/// Runs a task concurrently with the caller: on any worker (work stealing), or on this one (thread per core).
+/// Runs a task concurrently with the caller: on any worker (work stealing), or on this one (thread
+/// per core).
 template <class T>
 join_handle<T> spawn(task<T> body, std::source_location where = std::source_location::current()) {
     return detail::spawn_into(detail::executor_to_spawn_on(where), std::move(body), {}, where);
@@ -361,7 +369,8 @@ join_handle<T> spawn(task_options options, task<T> body,
                               std::move(options.name), where);
 }
 /// A callable and its arguments: both move into the task's frame. (One overload for each number of
-/// arguments, so that the caller's line is known; for more than three: rt::spawn(rt::call(f, a, b, ...)).)
+/// arguments, so that the caller's line is known; for more than three: rt::spawn(rt::call(f, a, b,
+/// ...)).)
 template <class F>
     requires detail::spawnable<F>
 auto spawn(F f, std::source_location where = std::source_location::current()) {
@@ -383,12 +392,13 @@ auto spawn(F f, A a, B b, C c, std::source_location where = std::source_location
     return spawn(call(std::move(f), std::move(a), std::move(b), std::move(c)), where);
 }
 
-/// As spawn, on worker i of this runtime: there it stays in thread per core; work stealing takes it as a hint.
-/// Throws std::out_of_range for an i that the runtime does not have.
+/// As spawn, on worker i of this runtime: there it stays in thread per core; work stealing takes it
+/// as a hint. Throws std::out_of_range for an i that the runtime does not have.
 template <class T>
 join_handle<T> spawn_on(unsigned worker, task<T> body,
                         std::source_location where = std::source_location::current()) {
-    return detail::spawn_into(detail::executor_of_worker(worker, where), std::move(body), {}, where);
+    return detail::spawn_into(detail::executor_of_worker(worker, where), std::move(body), {},
+                              where);
 }
 
 }  // namespace rt

@@ -1,7 +1,8 @@
 // Stop source, token and callback without an allocation: the shape of std::inplace_stop_source.
 //
-// The source owns an intrusive list of callbacks behind a lock. A callback that is being run is off the list;
-// its destructor waits until it has returned, unless it is the callback itself that destroys it.
+// The source owns an intrusive list of callbacks behind a lock. A callback that is being run is off
+// the list; its destructor waits until it has returned, unless it is the callback itself that
+// destroys it.
 module;
 #include <atomic>
 #include <concepts>
@@ -23,7 +24,8 @@ public:
     stop_callback_base& operator=(const stop_callback_base&) = delete;
 
 protected:
-    explicit stop_callback_base(void (*call)(stop_callback_base&) noexcept) noexcept : call_(call) {}
+    explicit stop_callback_base(void (*call)(stop_callback_base&) noexcept) noexcept
+        : call_(call) {}
     ~stop_callback_base() = default;
 
 private:
@@ -89,8 +91,9 @@ private:
 
 inline stop_token stop_source::get_token() noexcept { return stop_token(&list_); }
 
-/// Calls f once when a stop is requested, on the requester's thread; at once if it was requested before.
-/// The destructor waits for a call that runs on another thread; f may destroy its own callback.
+/// Calls f once when a stop is requested, on the requester's thread; at once if it was requested
+/// before. The destructor waits for a call that runs on another thread; f may destroy its own
+/// callback.
 template <class F>
 class stop_callback : detail::stop_callback_base {
 public:

@@ -53,8 +53,8 @@ private:
     std::source_location where_;
 };
 
-/// Lifts the budget of the running task, and puts it back when the frame goes. It counts, because the
-/// children of a join may do so in turns.
+/// Lifts the budget of the running task, and puts it back when the frame goes. It counts, because
+/// the children of a join may do so in turns.
 class budget_lift {
 public:
     inline budget_lift() noexcept : task_(current_identity()) { ++task_->unbudgeted; }
@@ -74,7 +74,8 @@ inline auto yield_now(std::source_location where = std::source_location::current
     return detail::yield_op(where);
 }
 
-/// Counts as one operation: a loop over something that is always ready gives way every 128 of these.
+/// Counts as one operation: a loop over something that is always ready gives way every 128 of
+/// these.
 inline auto consume_budget(std::source_location where = std::source_location::current()) {
     return detail::budget_op(where);
 }

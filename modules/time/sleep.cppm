@@ -19,7 +19,7 @@ class sleep_op : public leaf_op<sleep_op>, public timer_node {
 public:
     using lossless = void;
     inline sleep_op(steady_time deadline, std::chrono::nanoseconds delay,
-             std::source_location where) noexcept
+                    std::source_location where) noexcept
         : deadline_(deadline), delay_(delay), where_(where) {}
     inline sleep_op(sleep_op&& other) noexcept
         : leaf_op(std::move(other)),

@@ -44,15 +44,17 @@ TEST_P(Buffered, a_line_in_pieces_arrives_in_a_select_that_waits_b64) {
         auto [near, far] = co_await make_tcp_pair();
         lines_of lines(std::move(far));
         std::atomic<int> got{0};
-        auto writer = rt::spawn([](rt::tcp_stream& out, std::atomic<int>& got) -> rt::task<> {
-            for (int i = 0; i < 20; ++i) {
-                for (auto* piece : {"p", "ie", "ces\n"}) {
-                    (co_await out.write_all(bytes_of(piece))).value();
-                    co_await settle_down();
+        auto writer = rt::spawn(
+            [](rt::tcp_stream& out, std::atomic<int>& got) -> rt::task<> {
+                for (int i = 0; i < 20; ++i) {
+                    for (auto* piece : {"p", "ie", "ces\n"}) {
+                        (co_await out.write_all(bytes_of(piece))).value();
+                        co_await settle_down();
+                    }
+                    while (got.load() <= i) co_await rt::yield_now();
                 }
-                while (got.load() <= i) co_await rt::yield_now();
-            }
-        }, std::ref(near), std::ref(got));
+            },
+            std::ref(near), std::ref(got));
         for (int i = 0; i < 20; ++i) {
             auto first = co_await rt::select(lines.read_line(), rt::sleep(24h));
             EXPECT_EQ(*std::get<0>(first).value(), "pieces");
@@ -67,15 +69,17 @@ TEST_P(Buffered, a_line_in_pieces_survives_selects_that_it_loses_b64) {
         auto [near, far] = co_await make_tcp_pair();
         lines_of lines(std::move(far));
         constexpr std::string_view text = "gr\u00fc\u00dfe \u20ac \U0001f600\nnext\n";
-        auto writer = rt::spawn([](rt::tcp_stream& out, std::string_view text) -> rt::task<> {
-            for (int i = 0; i < 20; ++i) {
-                for (auto& c : text) {  // every sequence is split
-                    (co_await out.write_all(bytes_of({&c, 1}))).value();
-                    co_await rt::yield_now();
+        auto writer = rt::spawn(
+            [](rt::tcp_stream& out, std::string_view text) -> rt::task<> {
+                for (int i = 0; i < 20; ++i) {
+                    for (auto& c : text) {  // every sequence is split
+                        (co_await out.write_all(bytes_of({&c, 1}))).value();
+                        co_await rt::yield_now();
+                    }
                 }
-            }
-            out.shutdown(rt::shutdown_side::write).value();
-        }, std::ref(near), text);
+                out.shutdown(rt::shutdown_side::write).value();
+            },
+            std::ref(near), text);
         std::string all;
         for (;;) {
             auto tick = soon();
@@ -99,12 +103,14 @@ TEST_P(Buffered, after_a_lost_select_with_half_a_line_anybody_may_read_b64) {
         lines_of lines(std::move(far));
         for (int i = 0; i < 50; ++i) {
             rt::notify enough;
-            auto writer = rt::spawn([](rt::tcp_stream& out, rt::notify& enough) -> rt::task<> {
-                co_await settle_down();
-                (co_await out.write_all(bytes_of("half a "))).value();
-                co_await settle_down();
-                enough.notify_one();
-            }, std::ref(near), std::ref(enough));
+            auto writer = rt::spawn(
+                [](rt::tcp_stream& out, rt::notify& enough) -> rt::task<> {
+                    co_await settle_down();
+                    (co_await out.write_all(bytes_of("half a "))).value();
+                    co_await settle_down();
+                    enough.notify_one();
+                },
+                std::ref(near), std::ref(enough));
             auto first = co_await rt::select(lines.read_line(), enough.wait());
             EXPECT_EQ(first.index(), 1u);
             co_await writer;
@@ -119,9 +125,9 @@ TEST_P(Buffered, a_stop_of_the_reader_keeps_half_a_line_b64) {
         auto [near, far] = co_await make_tcp_pair();
         lines_of lines(std::move(far));
         (co_await near.write_all(bytes_of("half "))).value();
-        auto reads = rt::spawn([](lines_of& lines) -> rt::task<> {
-            (void)co_await lines.read_line();
-        }, std::ref(lines));
+        auto reads =
+            rt::spawn([](lines_of& lines) -> rt::task<> { (void)co_await lines.read_line(); },
+                      std::ref(lines));
         co_await until_in_flight(1);
         co_await settle_down();
         reads.stop();
@@ -134,14 +140,16 @@ TEST_P(Buffered, a_stop_of_the_reader_keeps_half_a_line_b64) {
 TEST_P(Buffered, a_record_that_is_too_long_is_refused_once_and_the_next_one_comes_b64) {
     run([]() -> rt::task<> {
         auto [near, far] = co_await make_tcp_pair();
-        auto writer = rt::spawn([](rt::tcp_stream out) -> rt::task<> {
-            auto text = std::string(10, 'x') + "\n" + std::string(11, 'y') + "\nshort\n" +
-                        std::string(20'000, 'z');
-            (co_await out.write_all(bytes_of(text))).value();
-            co_await settle_down();
-            (co_await out.write_all(bytes_of(std::string(20'000, 'z') + "\nagain\n"))).value();
-            (co_await out.write_all(bytes_of(std::string(30, 'w')))).value();
-        }, std::move(near));
+        auto writer = rt::spawn(
+            [](rt::tcp_stream out) -> rt::task<> {
+                auto text = std::string(10, 'x') + "\n" + std::string(11, 'y') + "\nshort\n" +
+                            std::string(20'000, 'z');
+                (co_await out.write_all(bytes_of(text))).value();
+                co_await settle_down();
+                (co_await out.write_all(bytes_of(std::string(20'000, 'z') + "\nagain\n"))).value();
+                (co_await out.write_all(bytes_of(std::string(30, 'w')))).value();
+            },
+            std::move(near));
         lines_of lines(std::move(far), 10);
         EXPECT_EQ(*(co_await lines.read_line()).value(), std::string(10, 'x'));
         EXPECT_EQ((co_await lines.read_line()).error(), rt::errc::too_long);
@@ -173,9 +181,11 @@ TEST_P(Buffered, a_reset_in_the_middle_of_a_line_is_an_error) {
         auto [near, far] = co_await make_tcp_pair();
         lines_of lines(std::move(far));
         (co_await near.write_all(bytes_of("half"))).value();
-        auto reads = rt::spawn([](lines_of& lines) -> rt::task<std::error_code> {
-            co_return (co_await lines.read_line()).error();
-        }, std::ref(lines));
+        auto reads = rt::spawn(
+            [](lines_of& lines) -> rt::task<std::error_code> {
+                co_return (co_await lines.read_line()).error();
+            },
+            std::ref(lines));
         co_await until_in_flight(1);
         reset(std::move(near));
         EXPECT_EQ(co_await reads, std::errc::connection_reset);

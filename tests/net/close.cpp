@@ -21,9 +21,7 @@ rt::task<std::error_code> fills(rt::tcp_stream& s) {
     static const auto data = pattern(16 << 20);  // more than the kernel takes
     co_return (co_await s.write_all(data)).error();
 }
-rt::task<std::error_code> accepts(rt::tcp_listener& l) {
-    co_return (co_await l.accept()).error();
-}
+rt::task<std::error_code> accepts(rt::tcp_listener& l) { co_return (co_await l.accept()).error(); }
 
 TEST_P(Close, operations_in_flight_end_with_one_known_error_b75) {
     run([]() -> rt::task<> {
@@ -57,9 +55,11 @@ TEST_P(Close, a_reused_descriptor_gets_only_its_own_bytes_b75) {
             auto r = rt::spawn(reads(old.far));
             co_await until_in_flight(1);
             old.far.close();
-            auto gone = rt::spawn([](rt::tcp_stream& peer) -> rt::task<> {
-                (void)co_await peer.write_all(bytes_of("for the old one"));
-            }, std::ref(old.near));
+            auto gone = rt::spawn(
+                [](rt::tcp_stream& peer) -> rt::task<> {
+                    (void)co_await peer.write_all(bytes_of("for the old one"));
+                },
+                std::ref(old.near));
             EXPECT_EQ(co_await r, rt::errc::closed);
             co_await gone;
             old = tcp_pair();

@@ -3,8 +3,8 @@
 #pragma once
 #include "support/run.hpp"
 
-#include <sys/socket.h>
 #include <dirent.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <chrono>

@@ -12,14 +12,16 @@ constexpr int rounds = sanitized ? 2'000 : 20'000;
 TEST_P(NetSelect, losing_reads_take_no_bytes_and_leave_the_buffer_alone_b31) {
     run([]() -> rt::task<> {
         auto [near, far] = co_await make_tcp_pair();
-        auto writer = rt::spawn([](rt::tcp_stream out) -> rt::io_task<> {
-            for (int i = 0; i < rounds; ++i) {
-                auto byte = static_cast<std::byte>(i % 251);
-                co_await out.write_all(std::span(&byte, 1)).or_return();
-                if (i % 64 == 0) co_await rt::yield_now();
-            }
-            co_return {};
-        }, std::move(near));
+        auto writer = rt::spawn(
+            [](rt::tcp_stream out) -> rt::io_task<> {
+                for (int i = 0; i < rounds; ++i) {
+                    auto byte = static_cast<std::byte>(i % 251);
+                    co_await out.write_all(std::span(&byte, 1)).or_return();
+                    if (i % 64 == 0) co_await rt::yield_now();
+                }
+                co_return {};
+            },
+            std::move(near));
         constexpr auto untouched = std::byte{0xff};
         std::size_t got = 0, lost = 0;
         for (std::size_t round = 0;; ++round) {
@@ -48,9 +50,11 @@ TEST_P(NetSelect, armed_reads_that_lose_a_race_take_no_bytes_b31) {
         std::size_t got = 0, sent = 0;
         for (int i = 0; i < rounds / 10; ++i) {
             // The task ends at about the time at which its byte comes.
-            auto child = rt::spawn([](rt::tcp_stream& out, std::byte b) -> rt::task<> {
-                (co_await out.write_all(std::span(&b, 1))).value();
-            }, std::ref(near), static_cast<std::byte>(i % 251));
+            auto child = rt::spawn(
+                [](rt::tcp_stream& out, std::byte b) -> rt::task<> {
+                    (co_await out.write_all(std::span(&b, 1))).value();
+                },
+                std::ref(near), static_cast<std::byte>(i % 251));
             ++sent;
             std::byte buffer[8];
             auto first = co_await rt::select(far.read(buffer), child);
@@ -75,9 +79,9 @@ TEST_P(NetSelect, losing_writes_have_written_nothing_b31) {
         auto [near, far] = co_await make_tcp_pair();
         near.options().send_buffer(4096).value();
         far.options().receive_buffer(4096).value();
-        auto reader = rt::spawn([](rt::tcp_stream in) -> rt::task<std::string> {
-            co_return co_await read_to_end(in);
-        }, std::move(far));
+        auto reader = rt::spawn(
+            [](rt::tcp_stream in) -> rt::task<std::string> { co_return co_await read_to_end(in); },
+            std::move(far));
         std::string expected;
         std::size_t lost = 0;
         for (int i = 0; i < rounds / 20; ++i) {
@@ -102,15 +106,17 @@ TEST_P(NetSelect, losing_accepts_have_accepted_nothing_b31) {
     static constexpr int connections = sanitized ? 50 : 300;
     run([]() -> rt::task<> {
         auto listener = co_await listen();
-        auto clients = rt::spawn([](rt::endpoint to) -> rt::task<> {
-            for (int i = 0; i < connections; ++i) {
-                auto stream = (co_await rt::tcp_stream::connect(to)).or_throw();
-                auto byte = static_cast<std::byte>(i % 251);
-                (co_await stream.write_all(std::span(&byte, 1))).value();
-                // Not before it is served: at most a few wait.
-                EXPECT_EQ(co_await read_to_end(stream), "");
-            }
-        }, listener.local().value());
+        auto clients = rt::spawn(
+            [](rt::endpoint to) -> rt::task<> {
+                for (int i = 0; i < connections; ++i) {
+                    auto stream = (co_await rt::tcp_stream::connect(to)).or_throw();
+                    auto byte = static_cast<std::byte>(i % 251);
+                    (co_await stream.write_all(std::span(&byte, 1))).value();
+                    // Not before it is served: at most a few wait.
+                    EXPECT_EQ(co_await read_to_end(stream), "");
+                }
+            },
+            listener.local().value());
         int served = 0;
         std::size_t lost = 0;
         while (served < connections) {

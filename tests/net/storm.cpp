@@ -101,16 +101,20 @@ rt::io_task<> echo(rt::tcp_stream peer) {
 TEST_P(Storm, bad_peers_harm_nobody_else_b81) {
     run([]() -> rt::task<> {
         auto listener = co_await listen();
-        auto server = rt::spawn([](rt::tcp_listener& l) -> rt::io_task<> {
-            for (;;) rt::spawn(echo((co_await l.accept().or_return()).stream)).detach();
-        }, std::ref(listener));
+        auto server = rt::spawn(
+            [](rt::tcp_listener& l) -> rt::io_task<> {
+                for (;;) rt::spawn(echo((co_await l.accept().or_return()).stream)).detach();
+            },
+            std::ref(listener));
         // Writes for ever and never reads.
         auto deaf = co_await connect_to(listener);
-        auto shouts = rt::spawn([](rt::tcp_stream& s) -> rt::task<> {
-            auto data = pattern(1 << 16);
-            while (co_await s.write_all(data)) {
-            }
-        }, std::ref(deaf));
+        auto shouts = rt::spawn(
+            [](rt::tcp_stream& s) -> rt::task<> {
+                auto data = pattern(1 << 16);
+                while (co_await s.write_all(data)) {
+                }
+            },
+            std::ref(deaf));
         for (int i = 0; i < 20; ++i) {
             auto resets = co_await connect_to(listener);
             (co_await resets.write_all(bytes_of("mid-frame"))).value();
@@ -142,8 +146,8 @@ TEST_P(Storm, serve_each_serves_on_every_worker) {
         };
         rt::serve_options options;
         options.on_listening = [&](const rt::endpoint& at) { port = at.port; };
-        auto server = rt::spawn(
-            rt::serve_each(rt::parse_endpoint("127.0.0.1:0").value(), serve, options));
+        auto server =
+            rt::spawn(rt::serve_each(rt::parse_endpoint("127.0.0.1:0").value(), serve, options));
         co_await until([&] { return port.load() != 0; });
         auto to = rt::parse_endpoint("127.0.0.1:" + std::to_string(port.load())).value();
         for (int i = 0; i < 40; ++i) {

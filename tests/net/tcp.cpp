@@ -11,10 +11,12 @@ EVERY_RUNTIME(Tcp);
 TEST_P(Tcp, what_is_written_comes_back_in_order) {
     run([]() -> rt::task<> {
         auto [near, far] = co_await make_tcp_pair();
-        auto echo = rt::spawn([](rt::tcp_stream peer) -> rt::io_task<std::uint64_t> {
-            auto [in, out] = std::move(peer).split();
-            co_return co_await rt::copy(in, out);
-        }, std::move(far));
+        auto echo = rt::spawn(
+            [](rt::tcp_stream peer) -> rt::io_task<std::uint64_t> {
+                auto [in, out] = std::move(peer).split();
+                co_return co_await rt::copy(in, out);
+            },
+            std::move(far));
         auto sent = pattern(1 << 20);
         auto writes = [](rt::tcp_stream& out, std::vector<std::byte>& data) -> rt::task<> {
             (co_await out.write_all(data)).value();

@@ -17,19 +17,32 @@ rt::task<> stubborn(int kind, journal& log, std::atomic<bool>& waits) {
             mark m(log, "unwound");
             waits = true;
             switch (kind) {
-                case 0: co_await rt::sleep(24h); break;
-                case 1: co_await never.wait(); break;
-                case 2: co_await other; break;
-                case 3: co_await rt::join(forever(), forever()); break;
-                case 4: (void)co_await rt::select(never.wait(), rt::allow_loss(forever())); break;
-                case 5: (void)co_await rt::timeout(24h, forever()); break;
+                case 0:
+                    co_await rt::sleep(24h);
+                    break;
+                case 1:
+                    co_await never.wait();
+                    break;
+                case 2:
+                    co_await other;
+                    break;
+                case 3:
+                    co_await rt::join(forever(), forever());
+                    break;
+                case 4:
+                    (void)co_await rt::select(never.wait(), rt::allow_loss(forever()));
+                    break;
+                case 5:
+                    (void)co_await rt::timeout(24h, forever());
+                    break;
                 case 6:
                     (void)co_await rt::with_group([](rt::task_group& g) -> rt::task<> {
                         g.spawn(forever());
                         co_await forever();
                     });
                     break;
-                default: co_await forever();
+                default:
+                    co_await forever();
             }
             log.add("resumed");
         } catch (...) {

@@ -119,9 +119,8 @@ TEST_P(Affinity, spawn_stays_and_spawn_on_goes_to_its_worker_b17) {
             }());
             for (auto id : ids) EXPECT_EQ(id, ids[0]);
             threads.insert(ids[0]);
-            auto again = co_await rt::spawn_on(w, []() -> rt::task<std::thread::id> {
-                co_return std::this_thread::get_id();
-            }());
+            auto again = co_await rt::spawn_on(
+                w, []() -> rt::task<std::thread::id> { co_return std::this_thread::get_id(); }());
             EXPECT_EQ(again, ids[0]);
         }
         EXPECT_EQ(threads.size(), workers);

@@ -73,12 +73,16 @@ TEST_P(BlockOn, several_threads_may_wait_at_once_b11) {
 TEST_P(BlockOn, the_root_completes_though_others_never_stop_waking_themselves_b6) {
     auto runtime = builder_for(GetParam()).build();
     for (int i = 0; i < 8; ++i) {
-        runtime.spawn([]() -> rt::task<> {
-            for (;;) co_await rt::yield_now();
-        }()).detach();
-        runtime.spawn([]() -> rt::task<> {
-            for (;;) co_await rt::consume_budget();
-        }()).detach();
+        runtime
+            .spawn([]() -> rt::task<> {
+                for (;;) co_await rt::yield_now();
+            }())
+            .detach();
+        runtime
+            .spawn([]() -> rt::task<> {
+                for (;;) co_await rt::consume_budget();
+            }())
+            .detach();
     }
     EXPECT_EQ(runtime.block_on(doubled(4)), 8);
 }
@@ -102,9 +106,8 @@ TEST_P(BlockOn, spawning_from_everywhere_completes_b5) {
         auto inner = co_await rt::spawn_blocking([&] { return rt::spawn(add_one(sum)); });
         co_await std::move(inner);  // from a blocking thread
         std::optional<rt::join_handle<>> foreign;
-        auto job = rt::spawn_blocking([&] {
-            std::thread([&] { foreign = handle.spawn(add_one(sum)); }).join();
-        });
+        auto job = rt::spawn_blocking(
+            [&] { std::thread([&] { foreign = handle.spawn(add_one(sum)); }).join(); });
         co_await std::move(job);
         co_await std::move(*foreign);  // from a foreign thread, while it idles
         // And while it is loaded.

@@ -24,9 +24,8 @@ TEST_P(Blocking, a_job_gives_its_value_or_throws) {
     run([]() -> rt::task<> {
         auto main = std::this_thread::get_id();
         EXPECT_NE(co_await rt::spawn_blocking([] { return std::this_thread::get_id(); }), main);
-        auto p = co_await rt::spawn_blocking([p = std::make_unique<int>(4)]() mutable {
-            return std::move(p);
-        });
+        auto p = co_await rt::spawn_blocking(
+            [p = std::make_unique<int>(4)]() mutable { return std::move(p); });
         EXPECT_EQ(*p, 4);
         bool threw = false;
         try {

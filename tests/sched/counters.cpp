@@ -17,7 +17,9 @@ namespace {
 
 class Counters : public EveryRuntime {
 protected:
-    rt::runtime make() { return builder_for(GetParam()).on_unhandled([](auto&) {}).build(); }
+    rt::runtime make() {
+        return builder_for(GetParam()).on_unhandled([](auto&) {}).build();
+    }
 };
 EVERY_RUNTIME(Counters);
 
@@ -142,18 +144,16 @@ TEST_P(Counters, operations_in_flight_follow_the_kernel_b21) {
     test_pipe pipe;
     runtime.block_on([](rt::runtime& runtime, test_pipe& pipe) -> rt::task<> {
         EXPECT_EQ(runtime.counters().operations_in_flight, 0u);
-        auto reader = rt::spawn([](test_pipe& pipe) -> rt::task<bool> {
-            co_return co_await pipe.get();
-        }(pipe));
+        auto reader = rt::spawn(
+            [](test_pipe& pipe) -> rt::task<bool> { co_return co_await pipe.get(); }(pipe));
         while (runtime.counters().operations_in_flight == 0) co_await rt::yield_now();
         EXPECT_EQ(runtime.counters().operations_in_flight, 1u);
         pipe.put();
         EXPECT_TRUE(co_await std::move(reader));
         EXPECT_EQ(runtime.counters().operations_in_flight, 0u);
         // Withdrawn: the same.
-        auto stopped = rt::spawn([](test_pipe& pipe) -> rt::task<bool> {
-            co_return co_await pipe.get();
-        }(pipe));
+        auto stopped = rt::spawn(
+            [](test_pipe& pipe) -> rt::task<bool> { co_return co_await pipe.get(); }(pipe));
         while (runtime.counters().operations_in_flight == 0) co_await rt::yield_now();
         stopped.stop();
         EXPECT_TRUE((co_await stopped.outcome()).stopped());
@@ -184,7 +184,8 @@ TEST_P(Counters, unhandled_counts_each_failure_that_nobody_awaited_b21_b25) {
             rt::spawn([]() -> rt::task<> {
                 throw std::runtime_error("nobody looks");
                 co_return;
-            }()).detach();
+            }())
+                .detach();
             rt::spawn([]() -> rt::io_task<> { co_return rt::errc::timed_out; }()).detach();
             rt::spawn([]() -> rt::io_task<> { co_return {}; }()).detach();
         }

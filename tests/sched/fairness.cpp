@@ -91,10 +91,12 @@ TEST_P(Fairness, what_other_threads_send_is_taken_though_tasks_never_run_out_b5_
         std::atomic<int> ran{0};
         auto sender = rt::spawn_blocking([&] {
             for (int i = 0; i < 100; ++i) {
-                handle.spawn([](auto& ran) -> rt::task<> {
-                    ++ran;
-                    co_return;
-                }(ran)).detach();
+                handle
+                    .spawn([](auto& ran) -> rt::task<> {
+                        ++ran;
+                        co_return;
+                    }(ran))
+                    .detach();
             }
         });
         while (ran < 100) co_await rt::yield_now();
@@ -153,11 +155,10 @@ TEST_P(Fairness, yield_now_lets_the_reactor_run_before_it_resumes_b8) {
     test_pipe pipe;
     runtime.block_on([](test_pipe& pipe) -> rt::task<> {
         bool got = false;
-        auto reader = rt::spawn([](test_pipe& pipe, bool& got) -> rt::task<> {
-            got = co_await pipe.get();
-        }(pipe, got));
+        auto reader = rt::spawn(
+            [](test_pipe& pipe, bool& got) -> rt::task<> { got = co_await pipe.get(); }(pipe, got));
         for (int i = 0; i < 3; ++i) co_await rt::yield_now();
-        pipe.put();  // it is ready from now on
+        pipe.put();                // it is ready from now on
         co_await rt::yield_now();  // the reactor completes the read...
         co_await rt::yield_now();  // ...and the reader runs
         EXPECT_TRUE(got);

@@ -32,9 +32,7 @@ struct alive {
     std::atomic<int>* n;
 };
 
-rt::task<> waits(alive) {
-    co_await rt::sleep(1h);
-}
+rt::task<> waits(alive) { co_await rt::sleep(1h); }
 rt::task<int> answers(int n) {
     co_await rt::sleep(10us);
     co_return n;
@@ -166,9 +164,8 @@ TEST_P(Lifetime, a_descriptor_outlives_its_runtime_and_gives_an_error_b12) {
         auto runtime = make();
         // It has waited here, so this is its runtime.
         EXPECT_TRUE(runtime.block_on([](auto& runtime, auto& pipe) -> rt::task<bool> {
-            auto reader = rt::spawn([](auto& pipe) -> rt::task<bool> {
-                co_return co_await pipe.get();
-            }(pipe));
+            auto reader = rt::spawn(
+                [](auto& pipe) -> rt::task<bool> { co_return co_await pipe.get(); }(pipe));
             while (runtime.counters().operations_in_flight == 0) co_await rt::yield_now();
             pipe.put();
             co_return co_await std::move(reader);
@@ -176,9 +173,8 @@ TEST_P(Lifetime, a_descriptor_outlives_its_runtime_and_gives_an_error_b12) {
     }
     pipe.put();
     auto other = make();
-    EXPECT_FALSE(other.block_on([](auto& pipe) -> rt::task<bool> {
-        co_return co_await pipe.get();
-    }(pipe)));
+    EXPECT_FALSE(
+        other.block_on([](auto& pipe) -> rt::task<bool> { co_return co_await pipe.get(); }(pipe)));
 }
 
 // The last thing that a runtime needs comes from a thread that knows nothing of its end: the thread

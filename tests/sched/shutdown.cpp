@@ -61,21 +61,23 @@ TEST_P(Shutdown, it_destroys_all_that_waits_before_it_returns_b9) {
             for (int i = 0; i < 20; ++i) {
                 rt::spawn([](alive) -> rt::task<> { co_await rt::sleep(1h); }(alive(frames)))
                     .detach();
-                rt::spawn([](alive, rt::notify& bell) -> rt::task<> {
-                    co_await bell.wait();
-                }(alive(frames), bell)).detach();
+                rt::spawn([](alive, rt::notify& bell) -> rt::task<> { co_await bell.wait(); }(
+                                                          alive(frames), bell))
+                    .detach();
                 rt::spawn([](alive) -> rt::task<> {
                     for (;;) co_await rt::yield_now();
-                }(alive(frames))).detach();
+                }(alive(frames)))
+                    .detach();
                 rt::spawn([](alive a) -> rt::task<> {
                     co_await rt::join(rt::sleep(1h), [](alive) -> rt::task<> {
                         co_await rt::sleep(2h);
                     }(std::move(a)));
-                }(alive(frames))).detach();
+                }(alive(frames)))
+                    .detach();
             }
-            rt::spawn([](alive, test_pipe& pipe) -> rt::task<> {
-                co_await pipe.get();
-            }(alive(frames), pipe)).detach();
+            rt::spawn([](alive, test_pipe& pipe) -> rt::task<> { co_await pipe.get(); }(
+                                                     alive(frames), pipe))
+                .detach();
             co_await settle();
         }(frames, pipe, bell));
         EXPECT_EQ(frames, 81);
@@ -97,11 +99,11 @@ TEST_P(Shutdown, tasks_that_hold_each_other_s_handles_end_b9) {
         auto handles = std::make_shared<std::vector<rt::join_handle<>>>(n);
         auto all_there = std::make_shared<std::atomic<bool>>(false);
         for (std::size_t i = 0; i < n; ++i) {
-            (*handles)[i] = rt::spawn([](alive, auto handles, auto all_there,
-                                         std::size_t i) -> rt::task<> {
-                while (!*all_there) co_await rt::yield_now();
-                co_await (*handles)[(i + 1) % n];
-            }(alive(frames), handles, all_there, i));
+            (*handles)[i] =
+                rt::spawn([](alive, auto handles, auto all_there, std::size_t i) -> rt::task<> {
+                    while (!*all_there) co_await rt::yield_now();
+                    co_await (*handles)[(i + 1) % n];
+                }(alive(frames), handles, all_there, i));
         }
         *all_there = true;
         handles.reset();
@@ -130,14 +132,16 @@ TEST_P(Shutdown, a_destructor_may_lock_wake_send_spawn_and_ask_for_the_runtime_b
             rt::spawn([](alive) -> rt::task<> {
                 ADD_FAILURE() << "spawned while its runtime ends, it must not run";
                 co_return;
-            }(alive(frames))).detach();
+            }(alive(frames)))
+                .detach();
             ++ran;
         });
         rt::spawn([](auto) -> rt::task<> { co_await rt::sleep(1h); }(std::move(ends))).detach();
         for (int i = 0; i < 3; ++i) {
             rt::spawn([](rt::notify& bell, alive) -> rt::task<> {
                 for (;;) co_await bell.wait();
-            }(bell, alive(frames))).detach();
+            }(bell, alive(frames)))
+                .detach();
         }
         co_await settle();
     }(mutex, bell, tx, ran, frames));
@@ -189,7 +193,8 @@ TEST_P(Shutdown, wakes_from_other_threads_meanwhile_neither_hang_nor_crash_b9) {
             for (int i = 0; i < 20; ++i) {
                 rt::spawn([](rt::notify& bell, alive) -> rt::task<> {
                     for (;;) co_await bell.wait();
-                }(bell, alive(frames))).detach();
+                }(bell, alive(frames)))
+                    .detach();
             }
             co_await settle();
         }(bell, frames));
@@ -213,7 +218,8 @@ TEST_P(Shutdown, io_and_blocking_jobs_that_complete_meanwhile_are_waited_for_b9)
             for (auto& pipe : pipes) {
                 rt::spawn([](test_pipe& pipe) -> rt::task<> {
                     for (;;) co_await pipe.get();
-                }(pipe)).detach();
+                }(pipe))
+                    .detach();
                 rt::spawn_blocking([&jobs] {
                     std::this_thread::yield();
                     ++jobs;

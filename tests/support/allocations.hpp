@@ -1,4 +1,5 @@
-// Counts what each thread allocates: to be included by one file of a test program, whose operator new it is.
+// Counts what each thread allocates: to be included by one file of a test program, whose operator
+// new it is.
 #pragma once
 #include <cstddef>
 #include <cstdlib>
@@ -6,8 +7,9 @@
 
 inline thread_local long taken = 0;  // allocations of this thread
 
-// The sanitizers bring operators of their own (two of them do not link with the thread sanitizer), and
-// rt's frames come from malloc under one of them: nothing is counted there, and what expects 0 sees 0.
+// The sanitizers bring operators of their own (two of them do not link with the thread sanitizer),
+// and rt's frames come from malloc under one of them: nothing is counted there, and what expects 0
+// sees 0.
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define RT_COUNT_ALLOCATIONS 0
@@ -22,8 +24,9 @@ namespace {
 
 [[gnu::noinline]] void* take(std::size_t size, std::size_t alignment = 0) {
     ++taken;
-    void* p = alignment ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment)
-                        : std::malloc(size ? size : 1);
+    void* p = alignment
+                  ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment)
+                  : std::malloc(size ? size : 1);
     if (!p) throw std::bad_alloc();
     return p;
 }
@@ -32,7 +35,9 @@ namespace {
 // For the whole test program.
 void* operator new(std::size_t n) { return take(n); }
 void* operator new[](std::size_t n) { return take(n); }
-void* operator new(std::size_t n, std::align_val_t a) { return take(n, static_cast<std::size_t>(a)); }
+void* operator new(std::size_t n, std::align_val_t a) {
+    return take(n, static_cast<std::size_t>(a));
+}
 void* operator new[](std::size_t n, std::align_val_t a) {
     return take(n, static_cast<std::size_t>(a));
 }

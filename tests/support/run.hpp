@@ -63,6 +63,6 @@ private:
     std::unique_ptr<rt::runtime> runtime_;
 };
 
-#define EVERY_RUNTIME(suite)                                         \
-    INSTANTIATE_TEST_SUITE_P(Each, suite, every_runtime(),           \
+#define EVERY_RUNTIME(suite)                               \
+    INSTANTIATE_TEST_SUITE_P(Each, suite, every_runtime(), \
                              [](const auto& info) { return name_of(info.param); })

@@ -1,4 +1,5 @@
-// A ready operation, a wait and a select cost no allocation: the hook counts what this thread takes.
+// A ready operation, a wait and a select cost no allocation: the hook counts what this thread
+// takes.
 #include "task/helpers.hpp"
 
 #include "support/allocations.hpp"

@@ -89,10 +89,11 @@ TEST_P(Group, a_failure_of_the_body_stops_its_tasks_b28) {
         });
         EXPECT_EQ(error.error(), rt::errc::too_long);
         EXPECT_THROW((void)co_await rt::with_group([](rt::task_group& g) -> rt::task<> {
-            g.spawn(forever());
-            co_await rt::yield_now();
-            throw boom{};
-        }), boom);
+                         g.spawn(forever());
+                         co_await rt::yield_now();
+                         throw boom{};
+                     }),
+                     boom);
     });
 }
 

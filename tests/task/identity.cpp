@@ -126,9 +126,7 @@ TEST_P(Identity, names_and_spawn_sites_are_those_of_the_callers_line_b35) {
         auto site = []() -> rt::task<std::source_location> {
             co_return rt::this_task::spawned_at();
         };
-        auto name = []() -> rt::task<std::string> {
-            co_return std::string(rt::this_task::name());
-        };
+        auto name = []() -> rt::task<std::string> { co_return std::string(rt::this_task::name()); };
         auto line = std::source_location::current().line();
         auto a = rt::spawn(site());
         auto b = rt::spawn([site] { return site(); });
@@ -151,7 +149,8 @@ TEST_P(Identity, tasks_of_a_group_know_the_callers_line_too_b35) {
         unsigned line = 0;
         auto site = [](unsigned& out) -> rt::task<> {
             out = rt::this_task::spawned_at().line();
-            EXPECT_TRUE(std::string(rt::this_task::spawned_at().file_name()).ends_with("identity.cpp"));
+            EXPECT_TRUE(
+                std::string(rt::this_task::spawned_at().file_name()).ends_with("identity.cpp"));
             co_return;
         };
         (void)co_await rt::with_group([&](rt::task_group& g) -> rt::task<> {

@@ -74,10 +74,17 @@ TEST_P(Join, children_never_run_at_the_same_time_b29) {
                 ++plain;
                 --inside;
                 switch ((i + seed) % 4) {
-                    case 0: co_await rt::yield_now(); break;
-                    case 1: co_await rt::spawn(yields(1)); break;
-                    case 2: co_await rt::sleep(1us); break;
-                    default: co_await rt::join(yields(1), yields(2));
+                    case 0:
+                        co_await rt::yield_now();
+                        break;
+                    case 1:
+                        co_await rt::spawn(yields(1));
+                        break;
+                    case 2:
+                        co_await rt::sleep(1us);
+                        break;
+                    default:
+                        co_await rt::join(yields(1), yields(2));
                 }
             }
         };

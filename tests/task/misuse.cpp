@@ -95,7 +95,8 @@ TEST_F(Misuse, an_empty_handle_is_used) {
 struct throws_in_destructor {
     bool armed = true;
     throws_in_destructor() = default;
-    throws_in_destructor(throws_in_destructor&& o) noexcept : armed(std::exchange(o.armed, false)) {}
+    throws_in_destructor(throws_in_destructor&& o) noexcept
+        : armed(std::exchange(o.armed, false)) {}
     ~throws_in_destructor() noexcept(false) {
         if (armed) throw boom{};
     }

@@ -38,7 +38,8 @@ TEST_P(Select, arms_are_tried_in_random_order_b30) {
 TEST_P(Select, biased_tries_them_as_they_are_written_b30) {
     run([&]() -> rt::task<> {
         for (int i = 0; i < 300; ++i) {
-            auto first = co_await rt::select(rt::biased, rt::sleep(24h), rt::sleep(0s), rt::sleep(0s));
+            auto first =
+                co_await rt::select(rt::biased, rt::sleep(24h), rt::sleep(0s), rt::sleep(0s));
             EXPECT_EQ(first.index(), 1u);
         }
     });
@@ -71,14 +72,15 @@ TEST_P(Select, sixty_four_arms_work_b30) {
             rt::notify bell;
             std::vector<rt::join_handle<int>> h;
             for (std::size_t i = 0; i < 64; ++i) {
-                h.push_back(rt::spawn([](rt::notify& bell, std::size_t i, bool wins) -> rt::task<int> {
-                    if (wins) {
-                        co_await bell.wait();
-                    } else {
-                        co_await forever();
-                    }
-                    co_return static_cast<int>(i);
-                }(bell, i, i == winner)));
+                h.push_back(
+                    rt::spawn([](rt::notify& bell, std::size_t i, bool wins) -> rt::task<int> {
+                        if (wins) {
+                            co_await bell.wait();
+                        } else {
+                            co_await forever();
+                        }
+                        co_return static_cast<int>(i);
+                    }(bell, i, i == winner)));
             }
             bell.notify_one();
             EXPECT_EQ(co_await of_64(h, std::make_index_sequence<64>()), winner);
@@ -238,10 +240,12 @@ TEST_P(Select, racing_arms_of_every_kind_give_one_winner_b30) {
             auto few = [&] { return yields(static_cast<int>(random() % 3)); };
             bool joined = false;
             switch (random() % 3) {
-                case 0: joined = (co_await rt::select(h, bell.wait())).index() == 0; break;
+                case 0:
+                    joined = (co_await rt::select(h, bell.wait())).index() == 0;
+                    break;
                 case 1:
-                    joined = (co_await rt::select(h, bell.wait(), rt::allow_loss(few())))
-                                 .index() == 0;
+                    joined =
+                        (co_await rt::select(h, bell.wait(), rt::allow_loss(few()))).index() == 0;
                     break;
                 default:
                     joined = (co_await rt::select(h, rt::allow_loss(few()), bell.wait(),

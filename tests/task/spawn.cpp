@@ -53,7 +53,8 @@ struct with_hook {
 TEST_P(Spawn, from_the_root_a_task_a_blocking_thread_and_a_foreign_thread_b5) {
     run([&]() -> rt::task<> {
         auto from_root = rt::spawn(answer(1));
-        auto from_task = rt::spawn([]() -> rt::task<int> { co_return co_await rt::spawn(answer(2)); });
+        auto from_task =
+            rt::spawn([]() -> rt::task<int> { co_return co_await rt::spawn(answer(2)); });
         auto from_blocking = rt::spawn_blocking([] { return rt::spawn(answer(3)); });
         std::optional<rt::join_handle<int>> foreign;
         std::thread([&, handle = runtime().handle()] { foreign = handle.spawn(answer(4)); }).join();
@@ -77,10 +78,12 @@ TEST_P(Spawn, from_outside_while_the_runtime_is_idle_and_while_it_is_loaded_b5) 
             for (int t = 0; t < 2; ++t) {
                 threads.emplace_back([&, handle = runtime().handle()] {
                     for (int i = 0; i < n; ++i)
-                        handle.spawn([](std::atomic<int>& ran) -> rt::task<> {
-                            ++ran;
-                            co_return;
-                        }(ran)).detach();
+                        handle
+                            .spawn([](std::atomic<int>& ran) -> rt::task<> {
+                                ++ran;
+                                co_return;
+                            }(ran))
+                            .detach();
                 });
             }
             while (ran < 2 * n) co_await rt::sleep(1ms);
@@ -119,9 +122,11 @@ TEST_P(Spawn, a_producer_that_is_joined_after_its_channel_was_drained_ends_b25) 
     run([&]() -> rt::task<> {
         // The example of the design: with a frame that outlived its end this hangs.
         auto [tx, rx] = rt::channel<int>(4);
-        auto h = rt::spawn([](rt::sender<int> tx) -> rt::task<> {
-            for (int i = 0; i < 10; ++i) (void)co_await tx.send(i);
-        }, std::move(tx));
+        auto h = rt::spawn(
+            [](rt::sender<int> tx) -> rt::task<> {
+                for (int i = 0; i < 10; ++i) (void)co_await tx.send(i);
+            },
+            std::move(tx));
         int sum = 0;
         while (auto i = co_await rx.recv()) sum += *i;
         co_await h;
@@ -153,9 +158,8 @@ TEST_P(Spawn, the_joiner_learns_value_exception_and_stop_b25) {
 TEST_P(Spawn, values_may_be_move_only_references_and_results_b25) {
     run([&]() -> rt::task<> {
         int here = 5;
-        auto unique = rt::spawn([]() -> rt::task<std::unique_ptr<int>> {
-            co_return std::make_unique<int>(3);
-        });
+        auto unique = rt::spawn(
+            []() -> rt::task<std::unique_ptr<int>> { co_return std::make_unique<int>(3); });
         auto reference = rt::spawn([](int& i) -> rt::task<int&> { co_return i; }(here));
         auto result = rt::spawn([]() -> rt::io_task<int> { co_return rt::errc::too_long; });
         EXPECT_EQ(*co_await unique, 3);
@@ -184,7 +188,8 @@ TEST_P(Spawn, dropping_a_handle_stops_the_task_and_detaching_does_not_b27) {
         rt::spawn([](auto& go, auto& finished) -> rt::task<> {
             co_await until(go);
             finished = true;
-        }(go, finished)).detach();
+        }(go, finished))
+            .detach();
         go = true;
         co_await until(finished);
     });
@@ -318,7 +323,9 @@ TEST_P(Spawn, a_failure_that_was_taken_is_not_reported_b27) {
 TEST_P(Spawn, a_stopped_task_is_no_failure_b27) {
     with_hook r(GetParam());
     r.runtime.block_on([]() -> rt::task<> {
-        { auto h = rt::spawn(forever()); }
+        {
+            auto h = rt::spawn(forever());
+        }
         co_await settle_down();
     }());
     r.runtime.shutdown();

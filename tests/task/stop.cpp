@@ -316,7 +316,9 @@ rt::task<> nested(int n, std::atomic<bool>& at_the_end) {
         co_return;
     }
     switch (n % 3) {
-        case 0: co_await rt::join(nested(n - 1, at_the_end), forever()); break;
+        case 0:
+            co_await rt::join(nested(n - 1, at_the_end), forever());
+            break;
         case 1:
             (void)co_await rt::select(rt::allow_loss(nested(n - 1, at_the_end)),
                                       rt::allow_loss(forever()), rt::sleep(24h));
@@ -371,21 +373,30 @@ TEST_P(Stop, a_task_that_starts_to_wait_when_it_is_already_stopped_is_unwound_th
                 rt::notify bell;
                 auto other = rt::spawn(forever());
                 switch (kind) {
-                    case 0: co_await rt::sleep(24h); break;
-                    case 1: co_await other; break;
-                    case 2: co_await rt::yield_now(); break;
-                    case 3: co_await rt::join(forever(), forever()); break;
-                    case 4: (void)co_await rt::select(bell.wait(), rt::sleep(24h)); break;
+                    case 0:
+                        co_await rt::sleep(24h);
+                        break;
+                    case 1:
+                        co_await other;
+                        break;
+                    case 2:
+                        co_await rt::yield_now();
+                        break;
+                    case 3:
+                        co_await rt::join(forever(), forever());
+                        break;
+                    case 4:
+                        (void)co_await rt::select(bell.wait(), rt::sleep(24h));
+                        break;
                     case 5:
                         (void)co_await rt::select(rt::allow_loss(forever()), bell.wait(),
                                                   rt::allow_loss(forever()));
                         break;
                     default:
-                        (void)co_await rt::with_group(
-                            [](rt::task_group& g) -> rt::task<> {
-                                g.spawn(forever());
-                                co_await forever();
-                            });
+                        (void)co_await rt::with_group([](rt::task_group& g) -> rt::task<> {
+                            g.spawn(forever());
+                            co_await forever();
+                        });
                 }
                 past = true;
             }(kind, may_go, past));

@@ -30,7 +30,9 @@ TEST(StopSource, a_callback_made_after_the_request_runs_at_once_b38) {
     rt::stop_source source;
     source.request_stop();
     int calls = 0;
-    { rt::stop_callback c(source.get_token(), [&] { ++calls; }); }
+    {
+        rt::stop_callback c(source.get_token(), [&] { ++calls; });
+    }
     EXPECT_EQ(calls, 1);
 }
 

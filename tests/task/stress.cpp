@@ -37,23 +37,40 @@ rt::task<int> anything(std::uint32_t seed, int depth, rt::notify& bell, std::ato
     int steps = 1 + static_cast<int>(random() % 4);
     for (int i = 0; i < steps; ++i) {
         switch (random() % (depth > 0 ? 16 : 6)) {
-            case 0: co_await rt::yield_now(); break;
-            case 1: co_await rt::sleep(std::chrono::microseconds(random() % 200)); break;
-            case 2: bell.notify_one(); break;
-            case 3: bell.notify_all(); break;
-            case 4: (void)co_await rt::select(bell.wait(), rt::sleep(50us)); break;
-            case 5: (void)co_await rt::select(rt::sleep(20us), rt::sleep(30us), bell.wait()); break;
-            case 6: (void)co_await rt::join(child(), child()); break;
-            case 7: (void)co_await rt::join(child(), rt::sleep(10us), bell.wait(), [](auto& bell)
-                        -> rt::task<> {
-                        for (int i = 0; i < 8; ++i) {
-                            co_await rt::yield_now();
-                            bell.notify_all();
-                            bell.notify_one();
-                        }
-                    }(bell));
-                    break;
-            case 8: (void)co_await rt::select(rt::allow_loss(child()), rt::sleep(30us)); break;
+            case 0:
+                co_await rt::yield_now();
+                break;
+            case 1:
+                co_await rt::sleep(std::chrono::microseconds(random() % 200));
+                break;
+            case 2:
+                bell.notify_one();
+                break;
+            case 3:
+                bell.notify_all();
+                break;
+            case 4:
+                (void)co_await rt::select(bell.wait(), rt::sleep(50us));
+                break;
+            case 5:
+                (void)co_await rt::select(rt::sleep(20us), rt::sleep(30us), bell.wait());
+                break;
+            case 6:
+                (void)co_await rt::join(child(), child());
+                break;
+            case 7:
+                (void)co_await rt::join(child(), rt::sleep(10us), bell.wait(),
+                                        [](auto& bell) -> rt::task<> {
+                                            for (int i = 0; i < 8; ++i) {
+                                                co_await rt::yield_now();
+                                                bell.notify_all();
+                                                bell.notify_one();
+                                            }
+                                        }(bell));
+                break;
+            case 8:
+                (void)co_await rt::select(rt::allow_loss(child()), rt::sleep(30us));
+                break;
             case 9:
                 (void)co_await rt::select(rt::allow_loss(child()), rt::allow_loss(child()),
                                           bell.wait());
@@ -83,7 +100,9 @@ rt::task<int> anything(std::uint32_t seed, int depth, rt::notify& bell, std::ato
                     co_await rt::yield_now();
                 });
                 break;
-            case 14: (void)co_await rt::timeout(30us, child()); break;
+            case 14:
+                (void)co_await rt::timeout(30us, child());
+                break;
             default:
                 try {
                     auto fails = [](int turns) -> rt::io_task<> {
@@ -111,8 +130,8 @@ TEST_P(TaskStress, stops_at_random_points_leave_nothing_behind_b24_b34) {
             {
                 std::vector<rt::join_handle<int>> h;
                 for (int i = 0; i < 12; ++i)
-                    h.push_back(rt::spawn(anything(static_cast<std::uint32_t>(random()), 4, bell,
-                                                   alive)));
+                    h.push_back(
+                        rt::spawn(anything(static_cast<std::uint32_t>(random()), 4, bell, alive)));
                 for (auto& each : h) {
                     auto what = random() % 8;
                     if (what < 3) co_await yields(static_cast<int>(what));
@@ -129,7 +148,8 @@ TEST_P(TaskStress, stops_at_random_points_leave_nothing_behind_b24_b34) {
                 };
                 auto joins = [&]() -> rt::task<> {
                     for (auto& each : h) (void)co_await each.outcome();
-                    while (alive != 0) co_await rt::yield_now();  // those whose handles were dropped
+                    while (alive != 0)
+                        co_await rt::yield_now();  // those whose handles were dropped
                     over = true;
                 };
                 co_await rt::join(joins(), rings());

@@ -61,10 +61,12 @@ TEST_P(Task, exceptions_reach_the_awaiter) {
 
 TEST_P(Task, a_sleep_and_a_spawned_task_end) {
     auto body = []() -> rt::task<std::string> {
-        auto h = rt::spawn([](std::string s) -> rt::task<std::string> {
-            co_await rt::sleep(2ms);
-            co_return s + "!";
-        }, std::string("moved"));
+        auto h = rt::spawn(
+            [](std::string s) -> rt::task<std::string> {
+                co_await rt::sleep(2ms);
+                co_return s + "!";
+            },
+            std::string("moved"));
         co_await rt::sleep(1ms);
         co_return co_await h;
     };

@@ -45,7 +45,9 @@ TEST_P(Timeout, on_expiry_the_inner_has_ended_b32) {
 TEST_P(Timeout, a_result_inside_gives_one_result_b32) {
     run([&]() -> rt::task<> {
         auto fails = []() -> rt::io_task<int> { co_return rt::errc::closed; };
-        auto works = []() -> rt::io_task<std::unique_ptr<int>> { co_return std::make_unique<int>(1); };
+        auto works = []() -> rt::io_task<std::unique_ptr<int>> {
+            co_return std::make_unique<int>(1);
+        };
         rt::result<int> a = co_await rt::timeout(24h, fails());
         EXPECT_EQ(a.error(), rt::errc::closed);
         rt::result<std::unique_ptr<int>> b = co_await rt::timeout(24h, works());

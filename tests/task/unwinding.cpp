@@ -61,8 +61,9 @@ TEST_P(Unwinding, destructors_can_tell_a_stop_from_a_return_an_error_and_an_exce
 TEST_P(Unwinding, arguments_of_a_task_stopped_before_it_ran_see_the_stop_too) {
     journal log;
     run([&]() -> rt::task<> {
-        auto h = rt::spawn([](std::unique_ptr<asks>) -> rt::task<> { co_await forever(); }(
-            std::unique_ptr<asks>(new asks{log, "argument"})));
+        auto h = rt::spawn([](std::unique_ptr<asks>) -> rt::task<> {
+            co_await forever();
+        }(std::unique_ptr<asks>(new asks{log, "argument"})));
         h.stop();
         EXPECT_TRUE((co_await h.outcome()).stopped());
     });
@@ -157,7 +158,8 @@ TEST_P(Unwinding, a_destructor_may_spawn_stop_and_ask_for_its_task) {
                 rt::spawn([](std::atomic<bool>& spawned) -> rt::task<> {
                     spawned = true;
                     co_return;
-                }(spawned)).detach();
+                }(spawned))
+                    .detach();
                 log.add("done");
             }
         };

@@ -65,9 +65,8 @@ TEST_P(Sleep, the_far_future_does_not_come_b57) {
 // The wait for a far deadline must be a wait: an overflow on the way to the kernel makes it a loop.
 TEST_P(Sleep, waiting_for_the_far_future_costs_no_turns_b57) {
     run([&]() -> rt::task<> {
-        auto far = rt::spawn([]() -> rt::task<> {
-            co_await rt::sleep_until(rt::steady_time::max());
-        }());
+        auto far =
+            rt::spawn([]() -> rt::task<> { co_await rt::sleep_until(rt::steady_time::max()); }());
         auto later = rt::spawn([]() -> rt::task<> { co_await rt::sleep(24h * 365 * 250); }());
         co_await rt::yield_now();
         auto parks = [&] { return runtime().counters().total.parks; };
@@ -145,15 +144,17 @@ TEST(SleepDeathTest, a_timer_without_a_runtime_names_what_is_missing_and_the_lin
     EXPECT_DEATH(sleeps_outside(),
                  "rt: misuse: rt::sleep is awaited without a runtime: .*block_on, "
                  "at .*tests/time/sleep.cpp:[0-9]+");
-    EXPECT_DEATH(ticks_outside(), "rt: misuse: rt::interval is awaited without a runtime: "
-                                  ".*at .*tests/time/sleep.cpp:[0-9]+");
+    EXPECT_DEATH(ticks_outside(),
+                 "rt: misuse: rt::interval is awaited without a runtime: "
+                 ".*at .*tests/time/sleep.cpp:[0-9]+");
 }
 
 TEST(SleepDeathTest, spawning_without_a_runtime_names_what_is_missing_and_the_line_b4) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     auto spawns = [] { rt::spawn([]() -> rt::task<> { co_return; }()).detach(); };
-    EXPECT_DEATH(spawns(), "rt: misuse: rt::spawn is called outside a runtime.*at "
-                           ".*tests/time/sleep.cpp:[0-9]+");
+    EXPECT_DEATH(spawns(),
+                 "rt: misuse: rt::spawn is called outside a runtime.*at "
+                 ".*tests/time/sleep.cpp:[0-9]+");
 }
 
 }  // namespace

@@ -106,8 +106,8 @@ TEST(Wheel, the_far_future_neither_overflows_nor_fires_b57) {
     any_clock clock;
     // Before the epoch, at it, after it: the distance to max() does not fit nanoseconds at the
     // first.
-    for (auto origin : {rt::steady_time(-200 * 365 * 24h), rt::steady_time{},
-                        rt::steady_time(200 * 365 * 24h)}) {
+    for (auto origin :
+         {rt::steady_time(-200 * 365 * 24h), rt::steady_time{}, rt::steady_time(200 * 365 * 24h)}) {
         clock.at = origin;
         rt::timer_wheel wheel(clock);
         timer year, century, never;
@@ -173,7 +173,7 @@ void compare_with_model(std::uint64_t seed, rt::steady_time origin, int steps) {
                 idle.pop_back();
                 auto kind = random() % 16;
                 auto distance = nanoseconds(up_to(kind < 8 ? 28 : kind < 14 ? 45 : 62));
-                t->deadline = kind == 15 ? rt::steady_time::max()
+                t->deadline = kind == 15   ? rt::steady_time::max()
                               : kind == 14 ? clock.at - std::min(distance, nanoseconds(1h))
                               : distance > rt::steady_time::max() - std::max(clock.at, {})
                                   ? rt::steady_time::max()
@@ -195,8 +195,8 @@ void compare_with_model(std::uint64_t seed, rt::steady_time origin, int steps) {
                 }
                 if (model.empty()) break;
                 auto at = model.begin();
-                std::advance(at, static_cast<std::ptrdiff_t>(random() % std::min<std::size_t>(
-                                     model.size(), 64)));
+                std::advance(at, static_cast<std::ptrdiff_t>(
+                                     random() % std::min<std::size_t>(model.size(), 64)));
                 EXPECT_TRUE(wheel.remove(*at->second));
                 idle.push_back(at->second);
                 model.erase(at);
