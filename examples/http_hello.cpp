@@ -40,9 +40,8 @@ verdict judge(std::string_view head) {
 // Closing while bytes are unread would reset the connection, and lose our last answer.
 rt::io_task<> part_from(rt::tcp_stream& peer) {
     std::array<std::byte, 4096> rest;
-    if (auto shut = peer.shutdown(rt::shutdown_side::write); !shut) co_return shut;
-    while (co_await peer.read(rest).or_return() != 0) {
-    }
+    (void)peer.shutdown(rt::shutdown_side::write);
+    while (co_await peer.read(rest).or_return() != 0) continue;
     co_return {};
 }
 
