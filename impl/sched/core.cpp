@@ -66,9 +66,11 @@ void runtime_core::run_on_caller(const std::atomic<bool>* done,
                                  std::optional<steady_time> until) noexcept {
     if (caller_drives_.exchange(true))
         misuse("block_on from two threads at once on a current_thread runtime");
-    if (options_.on_worker_start) options_.on_worker_start(0);
-    workers_[0]->drive(done, until);
-    if (options_.on_worker_stop) options_.on_worker_stop(0);
+    if (!done->load(std::memory_order_acquire)) {
+        if (options_.on_worker_start) options_.on_worker_start(0);
+        workers_[0]->drive(done, until);
+        if (options_.on_worker_stop) options_.on_worker_stop(0);
+    }
     caller_drives_.store(false);
 }
 

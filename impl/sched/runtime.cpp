@@ -58,7 +58,7 @@ void wait_for_root(runtime_core& core, root_signal& signal) noexcept {
     auto& state = *signal.shared();
     auto done = [&] { return state.done.load(std::memory_order_acquire); };
     if (core.on_caller()) {
-        if (!done()) core.run_on_caller(&state.done, {});
+        core.run_on_caller(&state.done, {});  // even if it has ended: by whose hand?
         return;
     }
     std::unique_lock guard(state.mutex);
