@@ -29,31 +29,36 @@ TEST_P(Promise5, a_group_has_ended_before_its_scope_goes_on) {
 }
 
 TEST_P(Promise5, a_dropped_handle_stops_its_task_and_a_detached_one_goes_on) {
-    run([&]() -> rt::task<> {
+    struct state {  // outlives the runtime, and so the task that goes on
         std::atomic<int> steps = 0;
         std::atomic<bool> gone = false;
+    };
+    state dropped, detached;
+    auto works = [](state& s) -> rt::task<> {
         struct tells {
-            std::atomic<bool>& gone;
-            ~tells() { gone = true; }
-        };
-        auto works = [&](auto& gone) -> rt::task<> {
-            tells t{gone};
-            for (;;) {
-                ++steps;
-                co_await rt::yield_now();
-            }
-        };
-        {
-            auto h = rt::spawn(works(gone));
-            co_await until_at_least(steps, 3);
+            state& s;
+            ~tells() { s.gone = true; }
+        } t{s};
+        for (;;) {
+            ++s.steps;
+            co_await rt::yield_now();
         }
-        co_await until(gone);
-        std::atomic<bool> detached_gone = false;
-        steps = 0;
-        rt::spawn(works(detached_gone)).detach();
-        co_await until_at_least(steps, 50);
-        EXPECT_FALSE(detached_gone);
-    });  // the runtime's end stops it: the fixture audits
+    };
+    {
+        auto runtime = builder_for(GetParam()).build();
+        auto body = [&]() -> rt::task<> {
+            {
+                auto h = rt::spawn(works(dropped));
+                co_await until_at_least(dropped.steps, 3);
+            }
+            co_await until(dropped.gone);
+            rt::spawn(works(detached)).detach();
+            co_await until_at_least(detached.steps, 50);
+            EXPECT_FALSE(detached.gone);
+        };
+        runtime.block_on(body());
+    }
+    EXPECT_TRUE(detached.gone);
 }
 
 TEST_P(Promise5, the_runtimes_end_stops_and_joins_everything) {
