@@ -84,6 +84,18 @@ public:
         }
         return reap();
     }
+    void drain() noexcept override {
+        // What is left is the readiness of objects whose selects were won by other arms.
+        constexpr auto a_while = std::chrono::milliseconds(10);
+        for (int turns = 0; in_flight() != 0 && turns < 500; ++turns) {
+            drain_cancels();
+            auto* sqe = entry();
+            io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY);
+            io_uring_sqe_set_data64(sqe, nobody);
+            enter(1, a_while);
+            reap();
+        }
+    }
     void wake() noexcept override {
         std::uint64_t one = 1;
         (void)!::write(event_, &one, sizeof one);

@@ -58,6 +58,7 @@ void runtime_core::run_thread(unsigned index) noexcept {
     name_this_thread(options_.name + "-" + std::to_string(index));
     if (options_.on_worker_start) options_.on_worker_start(index);
     workers_[index]->drive(nullptr, {});
+    if (clean_.load(std::memory_order_acquire)) workers_[index]->io_reactor().drain();
     if (options_.on_worker_stop) options_.on_worker_stop(index);
     reactors_[index]->stop();  // on its own thread: nobody else knows when it polls no more
 }
@@ -402,6 +403,11 @@ void runtime_core::wait_for_senders() noexcept {
 }
 
 void runtime_core::finish_workers(bool clean) noexcept {
+    clean_.store(clean, std::memory_order_release);
+    if (clean && on_caller()) {
+        workers_[0]->io_reactor().attach();
+        workers_[0]->io_reactor().drain();
+    }
     exiting_.store(true, std::memory_order_seq_cst);
     for (auto& w : workers_) w->wake();
     for (auto& t : threads_) {

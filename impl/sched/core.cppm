@@ -126,6 +126,7 @@ private:
     std::atomic<bool> closing_{false};  // written under every shard's lock
     std::atomic<bool> ended_{false};    // likewise
     std::atomic<bool> exiting_{false};
+    std::atomic<bool> clean_{false};  // exiting, and no task was left behind
     std::atomic<bool> caller_drives_{false};
     std::atomic<bool> all_gone_{false};  // closing, and no task is alive
     std::atomic<std::uint64_t> unhandled_{0}, remote_wakes_{0}, sent_{0};
