@@ -7,7 +7,8 @@ server_pid= server_port=
 # 127.0.0.1:<port>".
 start_server() {
     local out=$1 i; shift
-    "$@" >"$out" 2>&1 &
+    : >"$out"   # what an earlier server said must not be taken for this one's
+    "$@" >>"$out" 2>&1 &
     server_pid=$!
     for ((i = 0; i < 100; i++)); do
         server_port=$(sed -n 's/.*listening on [0-9.]*:\([0-9]*\).*/\1/p' "$out" | head -n 1)

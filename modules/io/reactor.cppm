@@ -122,7 +122,8 @@ public:
     virtual void close(io_object& object) noexcept = 0;
     /// Nobody refers to the object any more: frees it as soon as that is safe.
     virtual void retire(io_object& object) noexcept = 0;
-    /// All tasks have ended: takes back what the kernel still holds for objects. The driving thread.
+    /// All tasks have ended: takes back what the kernel still holds for objects. The driving
+    /// thread.
     virtual void drain() noexcept {}
     /// Its runtime has ended: operations on objects that are registered here fail.
     inline virtual void stop() noexcept { stopped_.store(true, std::memory_order_release); }
