@@ -16,9 +16,24 @@ namespace rt {
 
 stopped_error::stopped_error() : std::runtime_error("the task was stopped") {}
 
+namespace {
+
+std::uint64_t next_task_id() noexcept {
+    // A thread takes blocks of ids, so that spawning on many threads does not share a cache line.
+    constexpr std::uint64_t block = 1024;
+    static constinit std::atomic<std::uint64_t> blocks{0};
+    static constinit thread_local std::uint64_t next = 0;
+    if (next % block == 0) next = blocks.fetch_add(1, std::memory_order_relaxed) * block + 1;
+    auto id = next;
+    next = next % block == block - 1 ? 0 : next + 1;
+    return id;
+}
+
+}  // namespace
+
 task_state::task_state(executor& exec, std::string name, std::source_location where)
     : env(exec, identity) {
-    identity.id = detail::next_task_id();
+    identity.id = next_task_id();
     if (!name.empty()) identity.given_name = std::make_unique<const std::string>(std::move(name));
     identity.spawned_at = where;
     run = &run_first;
@@ -106,17 +121,6 @@ void task_state::report(const unhandled_failure& f) noexcept {
 }
 
 namespace detail {
-
-std::uint64_t next_task_id() noexcept {
-    // A thread takes blocks of ids, so that spawning on many threads does not share a cache line.
-    constexpr std::uint64_t block = 1024;
-    static constinit std::atomic<std::uint64_t> blocks{0};
-    static constinit thread_local std::uint64_t next = 0;
-    if (next % block == 0) next = blocks.fetch_add(1, std::memory_order_relaxed) * block + 1;
-    auto id = next;
-    next = next % block == block - 1 ? 0 : next + 1;
-    return id;
-}
 
 executor& executor_to_spawn_on(std::source_location where) noexcept {
     auto* exec = current_executor();

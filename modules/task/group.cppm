@@ -20,6 +20,7 @@ export module rt.task:group;
 import :combine;
 import :coroutine;
 import :executor;
+import :header;
 import :misuse;
 import :operation;
 import :result;

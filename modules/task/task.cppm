@@ -8,6 +8,7 @@ export import :operation;
 export import :leaf;
 export import :coroutine;
 export import :stop;
+export import :header;
 export import :spawn;
 export import :yield;
 export import :combine;

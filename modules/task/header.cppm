@@ -1,0 +1,174 @@
+// The header of a spawned task. It is counted (one for the running task, one for its handle) and
+// outlives the frame. When the coroutine ends its frame, parameters included, is destroyed first;
+// then the header takes the task off its runtime's list, tells its group, and completes whoever
+// joins it. The joiner's slot is guarded by a lock of the header, so that a select which withdraws
+// its join is never touched afterwards.
+module;
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <new>
+#include <source_location>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+export module rt.task:header;
+import :coroutine;
+import :executor;
+import :frame;
+import :leaf;
+import :misuse;
+import :operation;
+
+export namespace rt {
+
+namespace detail {
+class group_state;
+/// A task's place in its group.
+struct group_member {
+    group_state* group = nullptr;
+    class rt::task_state* task = nullptr;
+    group_member* prev = nullptr;  // the group's list; guarded by its lock
+    group_member* next = nullptr;
+};
+struct no_group {};
+}  // namespace detail
+
+/// The header of a spawned task. For executors and groups; users hold a join_handle.
+class task_state : public work_item {
+public:
+    environment env;
+    detail::task_identity identity;
+
+    task_state* prev_task = nullptr;  // the runtime's list of live tasks; guarded by its lock
+    task_state* next_task = nullptr;
+    unsigned shard = 0;
+
+    /// Makes the task known to its runtime and runs it.
+    void start() noexcept;
+    void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept;
+    [[nodiscard]] bool ended() const noexcept {
+        return (state_.load(std::memory_order_acquire) & ended_bit) != 0;
+    }
+    [[nodiscard]] bool was_stopped() const noexcept { return stopped_; }
+    /// The exception or error value that it ended with. After it has ended.
+    [[nodiscard]] virtual unhandled_failure failure() const noexcept = 0;
+    /// For who passes it on to another thread: an exception has one owner at a time.
+    virtual std::exception_ptr take_exception() noexcept = 0;
+    /// Null: it is in no group.
+    virtual detail::group_member* membership() noexcept { return nullptr; }
+
+    bool try_join() noexcept { return ended(); }
+    bool enlist(detail::arm& joiner) noexcept;
+    bool delist(detail::arm& joiner) noexcept;
+    /// The handle goes without having learned the outcome.
+    void dropped() noexcept;
+    void consume() noexcept { consumed_ = true; }
+    [[nodiscard]] bool consumed() const noexcept { return consumed_; }
+
+protected:
+    task_state(executor& exec, std::string name, std::source_location where);
+    virtual ~task_state() = default;
+    virtual void destroy() noexcept = 0;
+    virtual detail::child_link& link() noexcept = 0;
+    void on_end(bool stopped) noexcept;
+    /// Tells the runtime of this thread; without one, stderr.
+    static void report(const unhandled_failure& f) noexcept;
+
+private:
+    static void run_first(work_item& item) noexcept;
+
+    std::atomic<std::uint32_t> references_{2};
+    // ended: the outcome is in place; set by the task. dropped: the handle went without having
+    // learned it. Whoever sets the second of the two reports a failure, so that exactly one does.
+    static constexpr std::uint8_t ended_bit = 1, dropped_bit = 2;
+    std::atomic<std::uint8_t> state_{0};
+    bool stopped_ = false;
+    bool consumed_ = false;
+    detail::spin_lock lock_;
+    detail::arm* joiner_ = nullptr;
+};
+
+namespace detail {
+
+/// Member is group_member for tasks of groups, and takes no room otherwise.
+template <class T, class Member = no_group>
+class task_root final : public task_state, public typed_link<T>, public Member {
+public:
+    static task_root* make(executor& exec, task<T>&& body, std::string name,
+                           std::source_location where, Member member = {}) {
+        auto frame = body.release();
+        if (!frame) misuse("a task that was moved from is spawned", where);
+        auto* memory = frame_allocate(sizeof(task_root), counted_as::task);
+        auto* root = ::new (memory) task_root(exec, std::move(name), where, member);
+        root->frame = frame;
+        frame.promise().owner = root;
+        frame.promise().env = &root->env;
+        return root;
+    }
+    [[nodiscard]] unhandled_failure failure() const noexcept override {
+        unhandled_failure f{this->identity.id, {}, this->identity.spawned_at, {}, {}};
+        f.task_name = this->identity.name();
+        if (auto* e = std::get_if<2>(&this->outcome)) f.exception = *e;
+        f.error = this->error();
+        return f;
+    }
+
+    std::exception_ptr take_exception() noexcept override {
+        auto* e = std::get_if<2>(&this->outcome);
+        return e ? std::exchange(*e, nullptr) : nullptr;
+    }
+
+private:
+    task_root(executor& exec, std::string name, std::source_location where, Member member)
+        : task_state(exec, std::move(name), where), Member(member) {
+        this->hook = [](child_link& link,
+                        child_link::ending how) noexcept -> child_link::next_step {
+            static_cast<task_root&>(link).on_end(how == child_link::ending::stopped);
+            return {nullptr, std::noop_coroutine()};
+        };
+    }
+    ~task_root() noexcept override {}  // what T's may throw, destroy() has dealt with
+    void destroy() noexcept override {
+        // A result's destructor may ask for the task's id.
+        auto* before = exchange_identity(&this->identity);
+        drop_result();
+        exchange_identity(before == &this->identity ? nullptr : before);
+        this->~task_root();
+        frame_release(this, sizeof(task_root), counted_as::task);
+    }
+    /// What the destructor of a result throws is contained and reported, and others go on.
+    void drop_result() noexcept {
+        if constexpr (!std::is_nothrow_destructible_v<typename typed_link<T>::value_type>) {
+            using value_type = typename typed_link<T>::value_type;
+            if (auto* value = std::get_if<1>(&this->outcome)) {
+                try {
+                    value->~value_type();
+                } catch (...) {
+                    unhandled_failure f{this->identity.id, {}, this->identity.spawned_at, {}, {}};
+                    f.task_name = this->identity.name();
+                    f.exception = std::current_exception();
+                    this->report(f);
+                }
+                std::construct_at(&this->outcome);  // in its place: it must not be destroyed again
+            }
+        }
+        this->outcome.template emplace<0>();
+    }
+    child_link& link() noexcept override { return *this; }
+    group_member* membership() noexcept override {
+        if constexpr (std::is_same_v<Member, group_member>) {
+            return this;
+        } else {
+            return nullptr;
+        }
+    }
+};
+
+}  // namespace detail
+
+}  // namespace rt
