@@ -35,13 +35,18 @@ std::string why_refused(std::error_code error) {
     return reason;
 }
 
+/// The runtime's part in the count of owners.
+std::shared_ptr<reactor> owned(reactor* made) {
+    return {made, [](reactor* r) { r->release(); }};
+}
+
 }  // namespace
 
 made_reactor make_reactor(reactor_kind kind, bool single_issuer) {
     made_reactor made;
     if (kind != reactor_kind::epoll) {
         try {
-            made.made = std::make_shared<uring_reactor>(single_issuer);
+            made.made = owned(new uring_reactor(single_issuer));
             return made;
         } catch (const std::system_error& e) {
             made.refusal = {e.code(), why_refused(e.code())};
@@ -49,7 +54,7 @@ made_reactor make_reactor(reactor_kind kind, bool single_issuer) {
         }
     }
     try {
-        made.made = std::make_shared<epoll_reactor>();
+        made.made = owned(new epoll_reactor);
     } catch (const std::system_error& e) {
         made.refusal = {e.code(), "epoll: " + e.code().message()};
     }

@@ -40,7 +40,6 @@ public:
         }
     }
     ~epoll_reactor() override {
-        free_retired();
         ::close(event_);
         ::close(epoll_);
     }
@@ -84,7 +83,7 @@ public:
             r.result = -error;
             return true;
         }
-        r.home = object.home.get();
+        r.home = object.home.load(std::memory_order_relaxed);
         auto& d = object.direction(r.kind);
         for (;;) {
             {
@@ -153,11 +152,13 @@ public:
         // name it. A copy in a forked child would keep the registration, so that goes by itself.
         if (object.registered) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, object.fd, nullptr);
         ::close(std::exchange(object.fd, -1));
+        retain();  // once pushed, the object may go at any moment, and the last owner with it
         auto* seen = retired_.load(std::memory_order_relaxed);
         do {
             object.next_retired = seen;
         } while (!retired_.compare_exchange_weak(seen, &object, std::memory_order_acq_rel));
         if (stopped()) free_retired();  // nobody polls any more
+        release();
     }
 
 private:
@@ -182,8 +183,7 @@ private:
         auto seen = d.readiness.load(std::memory_order_acquire);
         // Before it is registered no edge would set it again, and a select that never waits never
         // registers. (A connect is no arm, and must not be asked for its result at once.)
-        bool watched =
-            r.kind == io_kind::connect || r.object->known_home.load(std::memory_order_acquire);
+        bool watched = r.kind == io_kind::connect || r.object->home.load(std::memory_order_acquire);
         r.result = perform_again(r);
         if (!watched) return r.result != -EAGAIN;
         if (r.result == -EAGAIN) {
@@ -207,7 +207,7 @@ private:
         // that.
         if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, object.fd, &e) < 0) return errno;
         object.registered = true;
-        object.settle_in(shared_from_this());
+        object.settle_in(*this);
         return 0;
     }
 
@@ -257,15 +257,9 @@ private:
         auto* object = retired_.exchange(nullptr, std::memory_order_acquire);
         while (object) {
             auto* next = object->next_retired;
-            auto home = std::move(object->home);  // it may hold the last reference to this reactor
-            delete object;
+            destroy(object);
             object = next;
         }
-    }
-    [[noreturn]] static void two_at_once(io_kind kind) noexcept {
-        misuse(takes_input(kind)
-                   ? "two tasks read from one stream, or accept from one listener, at once"
-                   : "two tasks write to one stream at once");
     }
 
     int epoll_;

@@ -2,6 +2,7 @@ module;
 #include <unistd.h>
 #include <atomic>
 #include <cerrno>
+#include <mutex>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -24,7 +25,7 @@ reactor& reactor_of(wait_op& op, const char* what, std::source_location where) n
 bool closed_already(io_request& r) noexcept {
     if (!r.object)
         misuse("an operation on a stream, listener or handle that was moved from or closed");
-    auto* home = r.object->known_home.load(std::memory_order_acquire);
+    auto* home = r.object->home.load(std::memory_order_acquire);
     if (!r.object->closing.load(std::memory_order_acquire) && !(home && home->stopped()))
         return false;
     r.result = -ECANCELED;
@@ -43,10 +44,10 @@ bool was_withdrawn(const io_request& r) noexcept { return r.result == -ECANCELED
 namespace {
 void release(io_object& object) noexcept {
     if (!object.release()) return;
-    if (auto* home = object.known_home.load(std::memory_order_acquire)) {
+    if (auto* home = object.home.load(std::memory_order_acquire)) {
         home->retire(object);
     } else {
-        delete &object;
+        destroy(&object);
     }
 }
 }  // namespace
@@ -72,18 +73,22 @@ io_handle io_handle::share() const noexcept {
 
 void io_handle::close_now() noexcept {
     if (!object_) return;
-    if (auto* home = object_->known_home.load(std::memory_order_acquire)) {
-        home->close(*object_);
-    } else {
-        object_->closing.store(true, std::memory_order_release);
+    {
+        // Under the lock: it may be about to wait for the first time, in another task.
+        std::lock_guard guard(object_->lock);
+        if (!object_->home.load(std::memory_order_relaxed)) {
+            object_->closing.store(true, std::memory_order_release);
+            return;
+        }
     }
+    object_->home.load(std::memory_order_relaxed)->close(*object_);
 }
 
 void io_handle::close() noexcept {
     auto* object = std::exchange(object_, nullptr);
     if (!object) return;
     if (object->handles.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        if (auto* home = object->known_home.load(std::memory_order_acquire)) home->close(*object);
+        if (auto* home = object->home.load(std::memory_order_acquire)) home->close(*object);
     }
     detail::release(*object);
 }

@@ -66,27 +66,40 @@ public:
     }
 
     /// Under the lock.
-    void settle_in(const std::shared_ptr<reactor>& reactor) {
-        if (home) return;
-        home = reactor;
-        known_home.store(reactor.get(), std::memory_order_release);
+    void settle_in(reactor& reactor) noexcept {
+        if (home.load(std::memory_order_relaxed)) return;
+        reactor.retain();
+        home.store(&reactor, std::memory_order_release);
     }
 
     int fd;
     bool listener;
     bool nonblocking = false;  // what the descriptor was set to; guarded by being set before use
     bool blocking_known;
-    std::atomic<bool> closing{false};
+    bool registered = false;
     std::atomic<std::uint32_t> handles{1};
     std::atomic<std::uint32_t> references{1};
+    std::atomic<bool> closing{false};
     spin_lock lock;
-    bool registered = false;
     io_direction in, out;
-    std::shared_ptr<reactor>
-        home;  // whose it is; epoll: where it is registered. Set once, under the lock
-    std::atomic<reactor*> known_home{nullptr};
+    // Whose it is, and it keeps it alive; epoll: where it is registered. Set once, under the lock.
+    std::atomic<reactor*> home{nullptr};
     io_object* next_retired = nullptr;
 };
+
+/// Frees it, and what it keeps alive: perhaps the reactor that calls this.
+inline void destroy(io_object* object) noexcept {
+    auto* home = object->home.load(std::memory_order_relaxed);
+    delete object;
+    if (home) home->release();
+}
+
+/// Two requests in one direction, as the misuse that it is.
+[[noreturn]] inline void two_at_once(io_kind kind) noexcept {
+    misuse(takes_input(kind)
+               ? "two tasks read from one stream, or accept from one listener, at once"
+               : "two tasks write to one stream at once");
+}
 
 inline void set_blocking(io_object& object, bool nonblocking) noexcept {
     if (object.blocking_known && object.nonblocking == nonblocking) return;

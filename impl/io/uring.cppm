@@ -6,15 +6,11 @@
 // request so pushed has two parties: its completion (which sets `finished`) and its cancel (which
 // sets `queued`); it completes when both have been consumed, so neither can find it gone. On the
 // ring's own thread a cancel is an entry, submitted in order after the request's own, so that it
-// finds requests that have not been submitted yet. A single-issuer ring leaves its work to its own
-// thread's enter (DEFER_TASKRUN); rings of the stealing flavor do not, since then nobody else could
-// ever see a stuck owner's completions.
+// finds requests that have not been submitted yet.
 module;
 #include <liburing.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -22,66 +18,29 @@ module;
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 module rt.io:uring;
 import rt.task;
 import :reactor;
 import :object;
+import :ring;
 
 namespace rt::detail {
 
 class uring_reactor final : public reactor {
 public:
-    explicit uring_reactor(bool single_issuer) {
-        io_uring_params p{};
-        p.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL;
-        p.cq_entries = 4096;
-        if (single_issuer)
-            p.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                       IORING_SETUP_R_DISABLED | IORING_SETUP_TASKRUN_FLAG;
-        int error = io_uring_queue_init_params(entries, &ring_, &p);
-        if (error == -EINVAL && single_issuer) {  // before Linux 6.1
-            p = {};
-            p.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
-            p.cq_entries = 4096;
-            single_issuer = false;
-            error = io_uring_queue_init_params(entries, &ring_, &p);
-        }
-        if (error < 0) throw std::system_error(-error, std::system_category(), "io_uring_setup");
-        disabled_ = single_issuer;
-        deferred_ = single_issuer;
-        if (!(p.features & IORING_FEAT_EXT_ARG) || !(p.features & IORING_FEAT_NODROP)) {
-            io_uring_queue_exit(&ring_);
-            throw std::system_error(ENOSYS, std::system_category(), "io_uring before Linux 5.11");
-        }
-        event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (event_ < 0) {
-            io_uring_queue_exit(&ring_);
-            throw std::system_error(errno, std::system_category(), "eventfd");
-        }
-    }
-    ~uring_reactor() override {
-        io_uring_queue_exit(&ring_);
-        ::close(event_);
-    }
+    explicit uring_reactor(bool single_issuer) : ring_(single_issuer) {}
     reactor_kind kind() const noexcept override { return reactor_kind::io_uring; }
 
     void attach() noexcept override {
-        if (std::exchange(disabled_, false)) io_uring_enable_rings(&ring_);
         owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
-        if (!watching_) watch_event();
+        ring_.attach();
     }
 
     std::size_t poll(std::chrono::nanoseconds timeout) noexcept override {
         drain_cancels();
-        if (timeout.count() != 0 && io_uring_cq_ready(&ring_) == 0) {
-            enter(1, timeout);
-        } else if (io_uring_sq_ready(&ring_) != 0 || has_kernel_work()) {
-            enter(0, timeout);
-        }
+        ring_.enter(timeout);
         return reap();
     }
     void drain() noexcept override {
@@ -89,17 +48,14 @@ public:
         constexpr auto a_while = std::chrono::milliseconds(10);
         for (int turns = 0; in_flight() != 0 && turns < 500; ++turns) {
             drain_cancels();
-            auto* sqe = entry();
+            auto* sqe = ring_.entry();
             io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY);
-            io_uring_sqe_set_data64(sqe, nobody);
-            enter(1, a_while);
+            io_uring_sqe_set_data64(sqe, uring_ring::nobody);
+            ring_.enter(a_while);
             reap();
         }
     }
-    void wake() noexcept override {
-        std::uint64_t one = 1;
-        (void)!::write(event_, &one, sizeof one);
-    }
+    void wake() noexcept override { ring_.wake(); }
 
     bool try_now(io_request& r, bool selected) noexcept override {
         auto& object = *r.object;
@@ -128,7 +84,7 @@ public:
                     return true;
                 }
                 if (d.op || d.waiter) two_at_once(r.kind);
-                object.settle_in(shared_from_this());
+                object.settle_in(*this);
                 if (!selecting) {
                     d.op = &r;
                     object.retain();
@@ -163,11 +119,8 @@ public:
     }
     void close(io_object& object) noexcept override {
         arm* woken[2] = {};
-        io_request* held[4] = {};
         {
-            // Under the lock no request completes, so all four are alive. Those of this thread's
-            // ring cannot complete before this returns either, and are cancelled after the lock:
-            // that may reap.
+            // Under the lock no request completes, so all four are alive.
             std::lock_guard guard(object.lock);
             object.closing.store(true, std::memory_order_release);
             io_direction* directions[2] = {&object.in, &object.out};
@@ -175,17 +128,9 @@ public:
                 auto& d = *directions[i];
                 if (d.waiter && d.waiter->claim_to_try()) woken[i] = d.waiter;
                 d.waiter = nullptr;
-                held[2 * i] = d.op;
-                held[2 * i + 1] = d.polling ? d.poll.get() : nullptr;
+                if (d.op) ring_of(*d.op).cancel(*d.op);
+                if (d.polling) ring_of(*d.poll).cancel(*d.poll);
             }
-            for (auto*& r : held) {
-                if (!r || ring_of(*r).on_owner()) continue;
-                ring_of(*r).cancel(*r);
-                r = nullptr;
-            }
-        }
-        for (auto* r : held) {
-            if (r) ring_of(*r).cancel(*r);
         }
         for (auto* w : woken) {
             if (w) w->complete();
@@ -193,9 +138,7 @@ public:
     }
 
 private:
-    static constexpr unsigned entries = 512;
     static constexpr std::uint8_t queued = 1, finished = 2;
-    static constexpr std::uint64_t nobody = 0, wake_tag = 1;
 
     static uring_reactor& ring_of(io_request& r) noexcept {
         return static_cast<uring_reactor&>(*r.home);
@@ -210,43 +153,8 @@ private:
     bool on_owner() const noexcept {
         return owner_.load(std::memory_order_relaxed) == std::this_thread::get_id();
     }
-    bool has_kernel_work() const noexcept {
-        auto flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
-        return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
-    }
-
-    /// Submits what is pending, and waits for `least` completions as long as that.
-    void enter(unsigned least, std::chrono::nanoseconds timeout) noexcept {
-        __kernel_timespec ts{timeout.count() / 1'000'000'000, timeout.count() % 1'000'000'000};
-        io_uring_cqe* cqe = nullptr;
-        if (least != 0) {
-            io_uring_submit_and_wait_timeout(&ring_, &cqe, least,
-                                             timeout.count() < 0 ? nullptr : &ts, nullptr);
-        } else if (deferred_) {
-            io_uring_submit_and_get_events(&ring_);
-        } else {
-            io_uring_submit(&ring_);
-        }
-    }
-
-    io_uring_sqe* entry() noexcept {
-        for (;;) {
-            if (auto* sqe = io_uring_get_sqe(&ring_)) return sqe;
-            auto n = io_uring_submit(&ring_);
-            // The completion queue is full: make room, then submit again.
-            if (n == -EBUSY || n == -EAGAIN) reap();
-        }
-    }
-
-    void watch_event() noexcept {
-        auto* sqe = entry();
-        io_uring_prep_poll_multishot(sqe, event_, POLLIN);
-        io_uring_sqe_set_data64(sqe, wake_tag);
-        watching_ = true;
-    }
-
     void submit(io_request& r) noexcept {
-        auto* sqe = entry();
+        auto* sqe = ring_.entry();
         auto fd = r.object->fd;
         auto size = static_cast<unsigned>(r.size > 0x7ffff000 ? 0x7ffff000 : r.size);
         switch (r.kind) {
@@ -316,9 +224,10 @@ private:
         wake();
     }
     void submit_cancel(io_request& r) noexcept {
-        auto* sqe = entry();
+        auto* sqe = ring_.entry();
         io_uring_prep_cancel(sqe, &r, 0);
-        io_uring_sqe_set_data64(sqe, nobody);  // what it found does not matter: the request tells
+        io_uring_sqe_set_data64(
+            sqe, uring_ring::nobody);  // what it found does not matter: the request tells
     }
     void drain_cancels() noexcept {
         auto* r = cancels_.exchange(nullptr, std::memory_order_acquire);
@@ -336,24 +245,11 @@ private:
 
     std::size_t reap() noexcept {
         std::size_t n = 0;
-        for (;;) {
-            io_uring_cqe* cqe = nullptr;
-            unsigned head = 0, seen = 0;
-            io_uring_for_each_cqe(&ring_, head, cqe) {
-                ++seen;
-                auto data = cqe->user_data;
-                if (data == nobody) continue;
-                if (data == wake_tag) {
-                    if (!(cqe->flags & IORING_CQE_F_MORE)) watching_ = false;
-                    continue;
-                }
-                on_complete(*reinterpret_cast<io_request*>(data), cqe->res);
-                ++n;
-            }
-            io_uring_cq_advance(&ring_, seen);
-            if (!watching_) watch_event();
-            if (seen == 0) return n;
-        }
+        ring_.take([&](const uring_ring::completion& c) {
+            on_complete(*reinterpret_cast<io_request*>(c.data), c.result);
+            ++n;
+        });
+        return n;
     }
     void on_complete(io_request& r, std::int64_t result) noexcept {
         r.result = result;
@@ -413,21 +309,9 @@ private:
         submit(r);
         return true;
     }
-    void retire(io_object& object) noexcept override {
-        auto home = std::move(object.home);  // it may hold the last reference to this reactor
-        delete &object;
-    }
-    [[noreturn]] static void two_at_once(io_kind kind) noexcept {
-        misuse(takes_input(kind)
-                   ? "two tasks read from one stream, or accept from one listener, at once"
-                   : "two tasks write to one stream at once");
-    }
+    void retire(io_object& object) noexcept override { destroy(&object); }
 
-    io_uring ring_{};
-    int event_ = -1;
-    bool disabled_ = false;
-    bool deferred_ = false;
-    bool watching_ = false;
+    uring_ring ring_;
     std::atomic<std::thread::id> owner_{};
     std::atomic<io_request*> cancels_{nullptr};
 };

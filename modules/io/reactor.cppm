@@ -95,7 +95,7 @@ struct io_request {
           kind(other.kind) {}
 };
 
-class reactor : public io_service, public std::enable_shared_from_this<reactor> {
+class reactor : public io_service {
 public:
     reactor() = default;
     reactor(const reactor&) = delete;
@@ -131,6 +131,12 @@ public:
         return stopped_.load(std::memory_order_acquire);
     }
 
+    /// Counted: its runtime is one owner (made_reactor), each object that is registered another.
+    inline void retain() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
+    inline void release() noexcept {
+        if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    }
+
     [[nodiscard]] inline std::uint64_t in_flight() const noexcept {
         return in_flight_.load(std::memory_order_relaxed);
     }
@@ -144,6 +150,7 @@ protected:
 
 private:
     std::atomic<std::uint64_t> in_flight_{0};
+    std::atomic<std::uint32_t> owners_{1};
     std::atomic<bool> stopped_{false};
 };
 
