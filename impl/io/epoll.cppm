@@ -115,7 +115,7 @@ public:
             return true;
         }
         if (d.op != &r) {
-            r.cancel_asked = true;  // the reactor is at it, and will not wait again
+            r.cancel_seen = true;  // the reactor is at it, and will not wait again
             return false;
         }
         d.op = nullptr;
@@ -237,7 +237,7 @@ private:
         for (;;) {
             bool done = call(r, d);
             std::lock_guard guard(object.lock);
-            if (!done && (r.cancel_asked || object.closing.load(std::memory_order_relaxed))) {
+            if (!done && (r.cancel_seen || object.closing.load(std::memory_order_relaxed))) {
                 r.result = -ECANCELED;
                 done = true;
             }

@@ -41,7 +41,8 @@ std::error_code error_of(const io_request& r) noexcept {
 
 bool was_withdrawn(const io_request& r) noexcept { return r.result == -ECANCELED; }
 
-namespace {
+void retain(io_object& object) noexcept { object.retain(); }
+
 void release(io_object& object) noexcept {
     if (!object.release()) return;
     if (auto* home = object.home.load(std::memory_order_acquire)) {
@@ -50,7 +51,6 @@ void release(io_object& object) noexcept {
         destroy(&object);
     }
 }
-}  // namespace
 
 io_object::~io_object() {
     if (fd >= 0) ::close(fd);

@@ -145,7 +145,7 @@ private:
     }
     static void start_over(io_request& r) noexcept {
         r.cancel_state.store(0, std::memory_order_relaxed);
-        r.cancel_consumed = false;
+        r.cancel_seen = false;
     }
     static bool is_pipe(io_kind kind) noexcept {
         return kind == io_kind::read || kind == io_kind::write;
@@ -233,7 +233,7 @@ private:
         auto* r = cancels_.exchange(nullptr, std::memory_order_acquire);
         while (r) {
             auto* next = r->next_cancel;
-            r->cancel_consumed = true;
+            r->cancel_seen = true;
             if (r->cancel_state.load(std::memory_order_acquire) & finished) {
                 complete(*r);
             } else {
@@ -254,7 +254,7 @@ private:
     void on_complete(io_request& r, std::int64_t result) noexcept {
         r.result = result;
         auto before = r.cancel_state.fetch_or(finished, std::memory_order_acq_rel);
-        if ((before & queued) && !r.cancel_consumed) return;  // drain_cancels() completes it
+        if ((before & queued) && !r.cancel_seen) return;  // drain_cancels() completes it
         complete(r);
     }
     /// The kernel has let go, and no cancel is under way.
@@ -293,7 +293,7 @@ private:
         auto seen = finished;
         if (!r.cancel_state.compare_exchange_strong(seen, 0, std::memory_order_acq_rel)) {
             r.result = -ECANCELED;
-            if (r.cancel_consumed) return false;
+            if (r.cancel_seen) return false;
             count_in_flight(1);  // drain_cancels() completes it, and counts it once more
             return true;
         }

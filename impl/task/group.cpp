@@ -10,16 +10,14 @@ namespace rt::detail {
 void group_state::add(task_state& task) noexcept {
     hold();
     std::lock_guard guard(lock_);
-    auto& member = *task.membership();
-    member.task = &task;
-    member.next = first_;
-    if (first_) first_->prev = &member;
-    first_ = &member;
+    task.membership()->next = first_;
+    if (first_) first_->membership()->prev = &task;
+    first_ = &task;
     if (stopping_) task.env.request_stop();
 }
 
 void group_state::task_ended(task_state& task) noexcept {
-    if (!task.was_stopped()) {
+    if (!task.was_stopped() && task.consumed()) {
         if (auto error = task.failure().error) {
             fail(nullptr, error);
         } else if (auto exception = task.take_exception()) {
@@ -29,9 +27,9 @@ void group_state::task_ended(task_state& task) noexcept {
     {
         std::lock_guard guard(lock_);
         auto& member = *task.membership();
-        if (member.prev) member.prev->next = member.next;
-        if (member.next) member.next->prev = member.prev;
-        if (first_ == &member) first_ = member.next;
+        if (member.prev) member.prev->membership()->next = member.next;
+        if (member.next) member.next->membership()->prev = member.prev;
+        if (first_ == &task) first_ = member.next;
     }
     drop_and_post();
 }
@@ -52,7 +50,7 @@ void group_state::stop_all() noexcept {
         // A task leaves the list before its header can go, so the list keeps all of them alive.
         std::lock_guard guard(lock_);
         stopping_ = true;
-        for (auto* m = first_; m; m = m->next) m->task->env.request_stop();
+        for (auto* task = first_; task; task = task->membership()->next) task->env.request_stop();
     }
     stop_body();
     drop_and_post();

@@ -113,7 +113,7 @@ void take_down(child_link& link) noexcept {
 std::coroutine_handle<> settle(child_link& first) noexcept {
     for (auto* link = &first;;) {
         take_down(*link);
-        if (!link->hook) return link->continuation;
+        if (!link->hook) return link->parent->handle();
         auto step = link->hook(*link, child_link::ending::finished);
         if (!step.link) return step.resume;
         link = step.link;

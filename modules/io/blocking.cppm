@@ -63,7 +63,7 @@ public:
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
-        suspend_in(h, h.promise());
+        suspend_in(h.promise());
         pool_ = env_->exec().blocking();
         if (!pool_) misuse("rt::spawn_blocking on an executor that has no blocking pool", where_);
         if (!pool_->submit(*this)) {

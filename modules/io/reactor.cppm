@@ -74,10 +74,10 @@ struct io_request {
     std::int64_t result = 0;  // >= 0, or -errno
     int flags = 0;
     io_kind kind = io_kind::readable;
-    bool began = false;         // connect: the kernel is at it
-    bool cancel_asked = false;  // epoll: a canceller came while the call was being made
-    bool cancel_consumed =
-        false;  // io_uring: its cancel has left the queue; the ring's thread only
+    bool began = false;  // connect: the kernel is at it
+    // epoll: a canceller came while the call was being made; guarded by the object's lock.
+    // io_uring: its cancel has left the queue; the ring's thread only.
+    bool cancel_seen = false;
     std::atomic<std::uint8_t> cancel_state{0};
     arm* who = nullptr;       // whom to complete
     reactor* home = nullptr;  // who holds it
@@ -158,6 +158,8 @@ private:
 reactor& reactor_of(wait_op& op, const char* what, std::source_location where) noexcept;
 /// True if the object was closed by this side: then the result is set.
 bool closed_already(io_request& request) noexcept;
+void retain(io_object& object) noexcept;
+void release(io_object& object) noexcept;
 [[nodiscard]] std::error_code error_of(const io_request& request) noexcept;
 [[nodiscard]] bool was_withdrawn(const io_request& request) noexcept;
 
@@ -177,6 +179,7 @@ public:
     }
     bool enlist() noexcept {
         who = this;
+        if (this->selected()) hold();
         return here().enlist(*this, this->selected() ? this : nullptr);
     }
     bool delist() noexcept {
@@ -188,8 +191,16 @@ public:
     }
     [[nodiscard]] std::error_code failure() const noexcept { return error_of(*this); }
 
+    /// Keeps the object while the operation waits with nothing in flight: whoever owns the
+    /// descriptor may close it meanwhile.
+    void hold() noexcept {
+        if (!std::exchange(this->holding_, true)) retain(*object);
+    }
+
 protected:
-    ~io_op() = default;
+    ~io_op() {
+        if (this->holding_) release(*object);
+    }
     /// The kernel has given it back because of a stop. (Withdrawn without a stop: closed.)
     [[nodiscard]] bool withdrawn_by_stop() const noexcept {
         return was_withdrawn(*this) && this->env_->stop_requested();

@@ -107,14 +107,16 @@ namespace detail {
 
 template <class F>
 io_task<> accept_loop(tcp_listener listener, F serve) {
-    for (;;) {
-        auto [stream, from] = co_await listener.accept().or_return();
-        if constexpr (std::is_invocable_v<F&, tcp_stream, endpoint>) {
-            rt::spawn(serve(std::move(stream), from)).detach();
-        } else {
-            rt::spawn(serve(std::move(stream))).detach();
+    co_return co_await with_group([&](task_group& connections) -> io_task<> {
+        for (;;) {
+            auto [stream, from] = co_await listener.accept().or_return();
+            if constexpr (std::is_invocable_v<F&, tcp_stream, endpoint>) {
+                connections.spawn({.own_failure = true}, serve(std::move(stream), from));
+            } else {
+                connections.spawn({.own_failure = true}, serve(std::move(stream)));
+            }
         }
-    }
+    });
 }
 
 unsigned workers_here(std::source_location where) noexcept;
@@ -128,9 +130,10 @@ struct serve_options {
 };
 
 /// One listener per worker on the same port (SO_REUSEPORT), and serve(stream) or serve(stream,
-/// from) for each connection, on the worker that accepted it. Runs until it is stopped or a
-/// listener fails: that error. Connections are tasks of their own: they outlive a stop of this one,
-/// and end with the runtime.
+/// from) for each connection, spawned on the worker that accepted it. A connection's failure is its
+/// own, and goes to on_unhandled. Runs until a stop, or until a listener fails: that error. Either
+/// stops the connections too, and waits for them; so `serve`, of which each worker has a copy, may
+/// borrow from the caller.
 template <class F>
 io_task<> serve_each(endpoint at, F serve, serve_options options = {}) {
     auto workers = detail::workers_here(std::source_location::current());

@@ -47,7 +47,7 @@ struct stream_promise : awaits<stream_promise<T>> {
             std::coroutine_handle<stream_promise> h) const noexcept {
             auto& link = h.promise().link();
             *link.home = std::exchange(link.frame, {});
-            return link.continuation;
+            return link.parent->handle();
         }
         void await_resume() const noexcept {}
     };
@@ -71,7 +71,6 @@ public:
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
         this->frame = std::exchange(*this->home, {});
-        this->continuation = h;
         this->parent = &h.promise();
         auto frame = std::coroutine_handle<stream_promise<T>>::from_address(this->frame.address());
         frame.promise().owner = this;

@@ -136,7 +136,10 @@ struct awaits : promise_base {
         return or_throw_awaiter<T>(std::move(awaited.inner));
     }
 
-    static void* operator new(std::size_t size) { return frame_allocate(size); }
+    static void* operator new(std::size_t size) {
+        static_assert(alignof(Promise) == alignof(promise_base));  // for promise_base::handle()
+        return frame_allocate(size);
+    }
     static void operator delete(void* frame, std::size_t size) noexcept {
         frame_release(frame, size);
     }
@@ -266,7 +269,6 @@ public:
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
-        this->continuation = h;
         this->parent = &h.promise();
         promise_->owner = this;
         promise_->env = h.promise().env;
@@ -287,7 +289,7 @@ public:
         this->hook = [](child_link& link, child_link::ending) noexcept -> child_link::next_step {
             auto& self = static_cast<or_return_awaiter&>(link);
             auto error = self.error();
-            if (!error) return {nullptr, self.continuation};
+            if (!error) return {nullptr, self.parent->handle()};
             auto* parent = self.parent;
             self.fail_(*parent, error);
             return {parent->owner, {}};

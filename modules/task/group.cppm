@@ -48,9 +48,9 @@ protected:
     virtual void stop_body() noexcept = 0;
     executor* exec_ = nullptr;
     spin_lock lock_;
-    group_member* first_ = nullptr;  // guarded by lock_
-    bool stopping_ = false;          // guarded by lock_
-    std::exception_ptr failed_;      // guarded by lock_ until the group is over
+    task_state* first_ = nullptr;  // guarded by lock_
+    bool stopping_ = false;        // guarded by lock_
+    std::exception_ptr failed_;    // guarded by lock_ until the group is over
     std::error_code error_;
     friend class rt::task_state;
 
@@ -90,6 +90,12 @@ public:
     void spawn(F f, std::source_location where = std::source_location::current()) {
         spawn(call(std::move(f)), where);
     }
+    template <class F>
+        requires detail::spawnable<F>
+    void spawn(task_options options, F f,
+               std::source_location where = std::source_location::current()) {
+        spawn(std::move(options), call(std::move(f)), where);
+    }
     template <class F, class A>
         requires detail::spawnable<F, A>
     void spawn(F f, A a, std::source_location where = std::source_location::current()) {
@@ -118,7 +124,11 @@ private:
         auto* root = root_type::make(exec ? *exec : state_->exec(), std::move(body),
                                      std::move(options.name), where, {.group = state_});
         state_->add(*root);
-        root->consume();
+        if (options.own_failure) {
+            root->dropped();  // as a detached task
+        } else {
+            root->consume();
+        }
         root->start();
         root->release();
     }
@@ -137,7 +147,7 @@ public:
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
-        suspend_in(h, h.promise());
+        suspend_in(h.promise());
         // Tasks of the group run in parallel, so not on the strand of a join around it.
         exec_ = &env_->exec().root();
         hold();

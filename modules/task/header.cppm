@@ -25,14 +25,15 @@ import :operation;
 
 export namespace rt {
 
+class task_state;
+
 namespace detail {
 class group_state;
 /// A task's place in its group.
 struct group_member {
     group_state* group = nullptr;
-    class rt::task_state* task = nullptr;
-    group_member* prev = nullptr;  // the group's list; guarded by its lock
-    group_member* next = nullptr;
+    task_state* prev = nullptr;  // the group's list; guarded by its lock
+    task_state* next = nullptr;
 };
 struct no_group {};
 }  // namespace detail

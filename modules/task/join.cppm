@@ -29,7 +29,7 @@ public:
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
-        suspend_in(h, h.promise());
+        suspend_in(h.promise());
         strand_.bind(env_->exec());
         hold();
         strand_.enter();

@@ -150,10 +150,11 @@ public:
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
         // A foreign coroutine never gets here: await_ready() has found no scope.
         if constexpr (std::is_base_of_v<promise_base, Promise>) {
-            suspend_in(h, h.promise());
+            suspend_in(h.promise());
             target_ = this;
             if (starved_) [[unlikely]] {
                 if (env_->stop_requested()) return unwind(*frame_);
+                if constexpr (requires { self().hold(); }) self().hold();
                 return give_way(*this);
             }
             return begin();
@@ -199,6 +200,11 @@ private:
         return std::noop_coroutine();
     }
     bool starved_ = false;
+
+protected:
+    // Here, where there is room for them:
+    bool failed_ = false;   // or_return_op: known before it would have waited
+    bool holding_ = false;  // io_op: it has a part in its object
 };
 
 /// op.or_return(): the operation, with its error ending the coroutine that awaits it.
@@ -212,13 +218,13 @@ public:
     void set_failure(void (*fail)(promise_base&, std::error_code)) noexcept { fail_ = fail; }
     bool await_ready() noexcept {
         if (!Op::await_ready()) return false;
-        failed_ = static_cast<bool>(Op::failure());
-        return !failed_;
+        this->failed_ = static_cast<bool>(Op::failure());
+        return !this->failed_;
     }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
-        if (!failed_) return Op::await_suspend(h);
-        this->suspend_in(h, h.promise());
+        if (!this->failed_) return Op::await_suspend(h);
+        this->suspend_in(h.promise());
         return deliver();
     }
     auto await_resume() { return *Op::await_resume(); }
@@ -226,7 +232,7 @@ public:
 protected:
     std::coroutine_handle<> deliver() noexcept override {
         auto error = Op::failure();
-        if (!error) return this->continuation_;
+        if (!error) return Op::deliver();
         auto& frame = *this->frame_;
         fail_(frame, error);
         return settle(*frame.owner);
@@ -234,7 +240,6 @@ protected:
 
 private:
     void (*fail_)(promise_base&, std::error_code) = nullptr;
-    bool failed_ = false;
 };
 
 template <class Op>

@@ -82,10 +82,9 @@ struct child_link {
     };
     enum class ending { finished, stopped };
 
-    std::coroutine_handle<> frame;  // the running frame, owned; nulled before it is destroyed
-    std::coroutine_handle<>
-        continuation;                // whom to resume when it has finished, unless there is a hook
+    std::coroutine_handle<> frame;   // the running frame, owned; nulled before it is destroyed
     promise_base* parent = nullptr;  // the awaiting frame; null at the top of a scope
+    // Called when the frame is gone; without one, the parent is resumed.
     next_step (*hook)(child_link&, ending) noexcept = nullptr;
 };
 
@@ -149,6 +148,12 @@ namespace detail {
 struct promise_base {
     child_link* owner = nullptr;
     environment* env = nullptr;
+
+    /// The frame of this promise, whatever its type: a promise stands behind two words of its
+    /// frame, if it is aligned as this base is (awaits checks that).
+    [[nodiscard]] inline std::coroutine_handle<> handle() noexcept {
+        return std::coroutine_handle<promise_base>::from_promise(*this);
+    }
 };
 
 /// The frame has ended and its result is in its link: destroys it and returns whom to resume.
@@ -187,15 +192,11 @@ public:
 protected:
     ~wait_op() = default;
     /// Whom to resume with the result.
-    inline virtual std::coroutine_handle<> deliver() noexcept { return continuation_; }
-    inline void suspend_in(std::coroutine_handle<> h, promise_base& frame) noexcept {
-        continuation_ = h;
-        frame_ = &frame;
-    }
+    inline virtual std::coroutine_handle<> deliver() noexcept { return frame_->handle(); }
+    inline void suspend_in(promise_base& frame) noexcept { frame_ = &frame; }
 
     environment* env_ = nullptr;
     promise_base* frame_ = nullptr;
-    std::coroutine_handle<> continuation_;
     bool withdrawn_ = false;
 
 private:

@@ -163,7 +163,7 @@ public:
     }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
-        if constexpr (std::is_base_of_v<promise_base, Promise>) suspend_in(h, h.promise());
+        if constexpr (std::is_base_of_v<promise_base, Promise>) suspend_in(h.promise());
         if (starved_) {
             if (env_->stop_requested()) return unwind(*frame_);
             env_->exec().count_forced_yield();

@@ -177,6 +177,8 @@ private:
 
 struct task_options {
     std::string name{};
+    /// In a group: its failure is no concern of the group, and goes to on_unhandled instead.
+    bool own_failure = false;
 };
 
 namespace detail {
@@ -218,6 +220,12 @@ template <class F>
     requires detail::spawnable<F>
 auto spawn(F f, std::source_location where = std::source_location::current()) {
     return spawn(call(std::move(f)), where);
+}
+template <class F>
+    requires detail::spawnable<F>
+auto spawn(task_options options, F f,
+           std::source_location where = std::source_location::current()) {
+    return spawn(std::move(options), call(std::move(f)), where);
 }
 template <class F, class A>
     requires detail::spawnable<F, A>

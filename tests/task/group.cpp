@@ -25,6 +25,24 @@ TEST_P(Group, joins_all_before_it_returns_b28) {
     });
 }
 
+TEST_P(Group, a_failure_that_is_its_task_s_own_stops_nobody) {
+    run([&]() -> rt::task<> {
+        std::atomic<int> done = 0;
+        auto r = co_await rt::with_group([&](rt::task_group& g) -> rt::task<> {
+            auto fails = []() -> rt::io_task<> { co_return rt::errc::timed_out; };
+            g.spawn({.name = "fails", .own_failure = true}, fails);
+            co_await settle_down();
+            g.spawn([&done]() -> rt::task<> {
+                co_await yields(5);
+                ++done;
+            });
+        });
+        EXPECT_TRUE(r);
+        EXPECT_EQ(done, 1);
+        EXPECT_EQ(runtime().counters().unhandled, 1u);
+    });
+}
+
 TEST_P(Group, an_empty_group_gives_what_its_body_gives_b28) {
     run([&]() -> rt::task<> {
         auto unit = co_await rt::with_group([](rt::task_group&) -> rt::task<> { co_return; });
