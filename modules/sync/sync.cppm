@@ -7,3 +7,4 @@ export import :channel_core;
 export import :channel_ops;
 export import :channel;
 export import :oneshot;
+export import :semaphore;

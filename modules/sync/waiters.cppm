@@ -23,6 +23,7 @@ public:
     waiters& operator=(const waiters&) = delete;
 
     [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+    [[nodiscard]] arm* first() const noexcept { return first_; }
     [[nodiscard]] static bool linked(const arm& a) noexcept { return a.prev_arm != nullptr; }
 
     void push(arm& a) noexcept {
