@@ -1,6 +1,7 @@
 // Ctrl-C drains: no new connections, and those that are open finish what they have begun.
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <iostream>
 #include <span>
 #include <variant>
@@ -55,10 +56,11 @@ rt::io_task<> serve(rt::endpoint at) {
     auto listener = co_await rt::tcp_listener::bind(at).or_return();
     if (auto at_port = listener.local()) say_listening(*at_port);
     room room;
-    auto interrupted = rt::spawn(rt::ctrl_c());
+    auto interrupts = rt::signals(SIGINT, SIGTERM);
+    if (!interrupts) co_return interrupts.error();
     co_return co_await rt::with_group([&](rt::task_group& guests) -> rt::io_task<> {
         for (;;) {
-            auto first = co_await rt::select(listener.accept(), interrupted);
+            auto first = co_await rt::select(listener.accept(), interrupts->next());
             if (first.index() == 1) break;
             auto connection = std::move(std::get<0>(first));
             if (!connection) co_return connection.error();

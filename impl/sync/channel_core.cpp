@@ -80,6 +80,14 @@ void channel_core::drop_sender() noexcept {
     release();
 }
 
+bool channel_core::add_sender_if_any() noexcept {
+    auto seen = senders_.load(std::memory_order_relaxed);
+    while (seen != 0) {
+        if (senders_.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) return true;
+    }
+    return false;
+}
+
 bool channel_core::admit(space_request& request) noexcept {
     arm* receiver = nullptr;
     {
@@ -129,8 +137,8 @@ void channel_core::give_back() noexcept {
     {
         std::lock_guard guard(lock_);
         --reserved_;
-        hand_out(1, woken);
-        if (end_if_over()) {
+        hand_out(1, woken);  // perhaps to a waiting send, whose value is in the ring now
+        if (end_if_over() || has_value()) {
             if (auto* receiver = claim_receiver()) woken.add(*receiver);
         }
     }

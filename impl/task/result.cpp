@@ -23,6 +23,8 @@ public:
                 return "longer than the limit that was set";
             case errc::invalid_address:
                 return "not an address: write 127.0.0.1:8080 or [::1]:8080";
+            case errc::lagged:
+                return "values were overwritten before they were received";
             case errc::bad_option:
                 return "an option that cannot be used";
         }

@@ -1,8 +1,8 @@
-// A bounded channel: many senders, one receiver, and values in each sender's order.
+// Channels: many senders, one receiver, and values in each sender's order.
 //
-// Bounded, because a channel without a bound only moves the memory problem to the night in which
-// the receiver is slow. Waiting senders are served in the order of their arrival. The core is in
-// :channel_core.
+// Bounded as a rule, because a channel without a bound only moves the memory problem to the night
+// in which the receiver is slow. Waiting senders are served in the order of their arrival. The core
+// is in :channel_core.
 module;
 #include <concepts>
 #include <coroutine>
@@ -24,6 +24,8 @@ template <class T>
 class sender;
 template <class T>
 class receiver;
+template <class Sender>
+class weak_sender;
 
 /// The two ends of a channel for capacity values, at least 1. It is the channel's only allocation.
 template <class T>
@@ -132,10 +134,20 @@ public:
     auto closed(std::source_location where = std::source_location::current()) noexcept {
         return detail::closed_op<detail::channel_core>(state(), where);
     }
+    /// send(), for a thread that is not the runtime's: it stands still meanwhile. Misuse in a task.
+    result<void> blocking_send(T value,
+                               std::source_location where = std::source_location::current()) {
+        return sync_wait(send(std::move(value), where), where);
+    }
     [[nodiscard]] bool is_closed() const noexcept { return state().closed(); }
     [[nodiscard]] std::size_t capacity() const noexcept { return state().capacity(); }
+    /// Does not keep the channel open.
+    [[nodiscard]] weak_sender<sender> downgrade() const noexcept {
+        return weak_sender<sender>(state());
+    }
 
 private:
+    friend class weak_sender<sender>;
     friend std::pair<sender<T>, receiver<T>> channel<T>(std::size_t, std::source_location);
     explicit sender(detail::channel_state<T>& state) noexcept : state_(&state) {}
     detail::channel_state<T>& state() const noexcept {
@@ -143,6 +155,86 @@ private:
         return *state_;
     }
     detail::channel_state<T>* state_;
+};
+
+/// The sending end of an unbounded channel; as sender, but that a send never waits.
+template <class T>
+class unbounded_sender {
+public:
+    using value_type = T;
+
+    unbounded_sender(const unbounded_sender& other) noexcept : state_(other.state_) {
+        if (state_ != nullptr) state_->add_sender();
+    }
+    unbounded_sender(unbounded_sender&& other) noexcept
+        : state_(std::exchange(other.state_, nullptr)) {}
+    unbounded_sender& operator=(unbounded_sender other) noexcept {
+        std::swap(state_, other.state_);
+        return *this;
+    }
+    ~unbounded_sender() {
+        if (state_ != nullptr) state_->drop_sender();
+    }
+
+    /// Sends at once, from any thread: errc::closed when the receiver was closed or is gone, and
+    /// the value stays with the caller. Throws std::bad_alloc, and has sent nothing then.
+    result<void> send(T&& value) {
+        state().prepare();
+        detail::space_request request{std::addressof(value)};
+        (void)state_->admit(request);
+        if (request.verdict == detail::admission::closed) return errc::closed;
+        return {};
+    }
+    result<void> send(const T& value)
+        requires std::copy_constructible<T>
+    {
+        return send(T(value));
+    }
+    /// As sender::closed().
+    auto closed(std::source_location where = std::source_location::current()) noexcept {
+        return detail::closed_op<detail::channel_core>(state(), where);
+    }
+    [[nodiscard]] bool is_closed() const noexcept { return state().closed(); }
+    [[nodiscard]] weak_sender<unbounded_sender> downgrade() const noexcept {
+        return weak_sender<unbounded_sender>(state());
+    }
+
+private:
+    friend class weak_sender<unbounded_sender>;
+    template <class U>
+    friend std::pair<unbounded_sender<U>, receiver<U>> unbounded_channel();
+    explicit unbounded_sender(detail::channel_state<T>& state) noexcept : state_(&state) {}
+    detail::channel_state<T>& state() const noexcept {
+        if (state_ == nullptr) misuse("a sender that was moved from is used");
+        return *state_;
+    }
+    detail::channel_state<T>* state_;
+};
+
+/// Knows a channel without keeping it open: the receiver's end does not wait for it.
+template <class Sender>
+class weak_sender {
+    using state_type = detail::channel_state<typename Sender::value_type>;
+
+public:
+    weak_sender(const weak_sender& other) noexcept : weak_sender(*other.state_) {}
+    weak_sender& operator=(const weak_sender& other) noexcept {
+        other.state_->retain();
+        std::exchange(state_, other.state_)->release();
+        return *this;
+    }
+    ~weak_sender() { state_->release(); }
+
+    /// A sender again; empty when the last one has gone.
+    [[nodiscard]] std::optional<Sender> upgrade() const noexcept {
+        if (!state_->add_sender_if_any()) return std::nullopt;
+        return Sender(*state_);
+    }
+
+private:
+    friend Sender;
+    explicit weak_sender(state_type& state) noexcept : state_(&state) { state.retain(); }
+    state_type* state_;
 };
 
 /// The receiving end; a stream of values. One receive at a time. Destroying it closes the channel
@@ -192,6 +284,10 @@ public:
                    std::source_location where = std::source_location::current()) noexcept {
         return detail::recv_many_op<T>(state(), values, n, where);
     }
+    /// recv(), for a thread that is not the runtime's: it stands still meanwhile. Misuse in a task.
+    std::optional<T> blocking_recv(std::source_location where = std::source_location::current()) {
+        return sync_wait(recv(where), where);
+    }
     /// Refuses further sends; waiting ones end with errc::closed. What is queued can be received,
     /// and what permits still send; then comes the end.
     void close() noexcept { state().close(); }
@@ -199,6 +295,8 @@ public:
 
 private:
     friend std::pair<sender<T>, receiver<T>> channel<T>(std::size_t, std::source_location);
+    template <class U>
+    friend std::pair<unbounded_sender<U>, receiver<U>> unbounded_channel();
     explicit receiver(detail::channel_state<T>& state) noexcept : state_(&state) {}
     detail::channel_state<T>& state() const noexcept {
         if (state_ == nullptr) misuse("a receiver that was moved from is used");
@@ -206,5 +304,13 @@ private:
     }
     detail::channel_state<T>* state_;
 };
+
+/// The two ends of a channel that takes any number of values: its memory follows the receiver's
+/// delay. For values whose number is bounded elsewhere, and for senders that cannot wait.
+template <class T>
+std::pair<unbounded_sender<T>, receiver<T>> unbounded_channel() {
+    auto& state = detail::channel_state<T>::make_unbounded();
+    return {unbounded_sender<T>(state), receiver<T>(state)};
+}
 
 }  // namespace rt

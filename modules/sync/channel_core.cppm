@@ -36,6 +36,10 @@ public:
 
     // Senders, permits included: while there is one, the receiver does not see the end.
     void add_sender() noexcept { senders_.fetch_add(1, std::memory_order_relaxed); }
+    /// False: the last one has gone.
+    bool add_sender_if_any() noexcept;
+    // Whoever keeps the memory, and does not count as a sender.
+    void retain() noexcept { sides_.fetch_add(1, std::memory_order_relaxed); }
     void drop_sender() noexcept;
     /// True: the request has its verdict.
     bool admit(space_request& request) noexcept;
@@ -105,7 +109,7 @@ private:
     std::atomic<std::size_t> tail_{0};  // written under lock_; counts on for ever
     std::atomic<bool> ended_{false};    // written under lock_, once
     std::atomic<std::size_t> senders_{1};
-    std::atomic<int> sides_{2};  // the senders together, and the receiver
+    std::atomic<int> sides_{2};  // the senders together, the receiver, and each weak sender
     std::size_t head_ = 0;       // the receiver's
 };
 

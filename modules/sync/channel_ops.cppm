@@ -1,6 +1,7 @@
 // The ring of a channel, and the operations that wait for it.
 module;
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <coroutine>
 #include <cstddef>
@@ -45,6 +46,23 @@ public:
         auto* memory = ::operator new(offset + places * sizeof(T), alignment);
         return *::new (memory) channel_state(capacity, places);
     }
+    /// Its values live in blocks, of which one at a time is kept when it is empty.
+    static channel_state& make_unbounded() {
+        static_assert(sizeof(channel_state) <= size_of_this);
+        auto first = std::make_unique_for_overwrite<block>();
+        auto* memory = ::operator new(offset, alignment);
+        auto& state = *::new (memory) channel_state(unlimited, 0);
+        state.first_ = state.last_ = first.release();
+        return state;
+    }
+    /// Before a value enters an unbounded channel, under no lock: the next block is there.
+    void prepare() {
+        if (spare_.load(std::memory_order_relaxed) != nullptr) return;
+        auto made = std::make_unique_for_overwrite<block>();
+        block* none = nullptr;
+        if (spare_.compare_exchange_strong(none, made.get(), std::memory_order_acq_rel))
+            (void)made.release();
+    }
     /// The oldest value, out of the ring; empty if there is none.
     std::optional<T> take() {
         std::optional<T> value;
@@ -85,31 +103,76 @@ public:
 private:
     static constexpr auto alignment =
         std::align_val_t{std::max({alignof(T), alignof(channel_core), alignof(std::max_align_t)})};
-    static constexpr std::size_t offset =
-        (sizeof(channel_core) + alignof(T) - 1) / alignof(T) * alignof(T);
+    static constexpr std::size_t size_of_this = sizeof(channel_core) + 3 * sizeof(void*);
+    static constexpr std::size_t offset = (size_of_this + alignof(T) - 1) / alignof(T) * alignof(T);
+
+    static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max() / 2;
+    struct block {
+        static constexpr std::size_t size = sizeof(T) < 64 ? 32 : 8;
+        block* next = nullptr;
+        std::size_t end = size;  // one past the place of its last value
+        alignas(T) std::byte room[size * sizeof(T)];
+
+        T* at(std::size_t place) noexcept {
+            return std::launder(reinterpret_cast<T*>(room) + place % size);
+        }
+    };
 
     channel_state(std::size_t capacity, std::size_t places) noexcept
         : channel_core(capacity, places) {}
+    ~channel_state() {
+        while (first_ != nullptr) delete std::exchange(first_, first_->next);
+        delete spare_.load(std::memory_order_relaxed);
+    }
 
+    /// The receiver's, place after place.
     T* at(std::size_t place) noexcept {
+        if (first_ == nullptr) [[likely]]
+            return in_ring(place);
+        if (place == first_->end) {  // all in it has been destroyed
+            auto* empty = std::exchange(first_, first_->next);
+            delete spare_.exchange(empty, std::memory_order_acq_rel);
+        }
+        return first_->at(place);
+    }
+    T* in_ring(std::size_t place) noexcept {
         return std::launder(reinterpret_cast<T*>(reinterpret_cast<std::byte*>(this) + offset) +
                             place);
     }
     void put(void* value, std::size_t place) noexcept override {
-        ::new (static_cast<void*>(at(place))) T(std::move(*static_cast<T*>(value)));
+        auto* to = last_ == nullptr ? in_ring(place) : in_last_block(place);
+        ::new (static_cast<void*>(to)) T(std::move(*static_cast<T*>(value)));
+    }
+    T* in_last_block(std::size_t place) noexcept {
+        if (place == last_->end) {
+            auto* next = spare_.exchange(nullptr, std::memory_order_acq_rel);
+            if (next == nullptr)
+                next = ::new block;  // other senders have had it; out of memory
+                                     // ends the program
+            next->next = nullptr;
+            next->end = last_->end + block::size;
+            last_ = last_->next = next;
+        }
+        return last_->at(place);
     }
     space_request& request_of(arm& waiter) noexcept override {
         return static_cast<send_op<T>&>(waiter);
     }
     void destroy() noexcept override {
-        std::destroy_at(this);
+        this->~channel_state();
         ::operator delete(static_cast<void*>(this), alignment);
     }
+
+    // Of an unbounded channel; null otherwise.
+    block* first_ = nullptr;  // the receiver's
+    block* last_ = nullptr;   // guarded by the lock
+    std::atomic<block*> spare_{nullptr};
 };
 
 /// Waits for a place in a channel; the value is moved into it by whoever grants the place.
 template <class T>
-class send_op : public leaf_op<send_op<T>>, public space_request {
+class [[nodiscard("it does nothing until it is co_awaited")]] send_op : public leaf_op<send_op<T>>,
+                                                                        public space_request {
 public:
     using lossless = void;
     send_op(channel_state<T>& state, T* from, std::source_location where) noexcept
@@ -135,7 +198,7 @@ private:
 
 /// As send_op, with a value of its own.
 template <class T>
-class send_copy_op : public send_op<T> {
+class [[nodiscard("it does nothing until it is co_awaited")]] send_copy_op : public send_op<T> {
 public:
     send_copy_op(channel_state<T>& state, const T& from, std::source_location where)
         : send_op<T>(state, nullptr, where), copy_(from) {
@@ -155,7 +218,7 @@ private:
 
 /// As send_op, but for the place alone.
 template <class T>
-class reserve_op : public send_op<T> {
+class [[nodiscard("it does nothing until it is co_awaited")]] reserve_op : public send_op<T> {
 public:
     using send_op<T>::send_op;
     reserve_op(reserve_op&& other) noexcept = default;
@@ -176,7 +239,8 @@ public:
 
 /// Waits until the receiving end is closed or gone.
 template <class Core>
-class closed_op : public leaf_op<closed_op<Core>> {
+class [[nodiscard("it does nothing until it is co_awaited")]] closed_op
+    : public leaf_op<closed_op<Core>> {
 public:
     using lossless = void;
     closed_op(Core& core, std::source_location where) noexcept : core_(&core), where_(where) {}
@@ -196,7 +260,7 @@ private:
 /// Waits until there is a value; takes it only when it is resumed, so there is nothing to lose
 /// before.
 template <class T>
-class recv_op : public leaf_op<recv_op<T>> {
+class [[nodiscard("it does nothing until it is co_awaited")]] recv_op : public leaf_op<recv_op<T>> {
 public:
     using lossless = void;
     recv_op(channel_state<T>& state, std::source_location where) noexcept
@@ -220,7 +284,8 @@ private:
 };
 
 template <class T>
-class recv_many_op : public leaf_op<recv_many_op<T>> {
+class [[nodiscard("it does nothing until it is co_awaited")]] recv_many_op
+    : public leaf_op<recv_many_op<T>> {
 public:
     using lossless = void;
     recv_many_op(channel_state<T>& state, std::vector<T>& values, std::size_t n,

@@ -20,7 +20,7 @@ class mutex_guard;
 
 namespace detail {
 
-class lock_op : public leaf_op<lock_op> {
+class [[nodiscard("it does nothing until it is co_awaited")]] lock_op : public leaf_op<lock_op> {
 public:
     using lossless = void;
     lock_op(mutex& wanted, std::source_location where) noexcept : mutex_(&wanted), where_(where) {}

@@ -23,7 +23,8 @@ class notify;
 
 namespace detail {
 
-class notified_op : public leaf_op<notified_op> {
+class [[nodiscard("it does nothing until it is co_awaited")]] notified_op
+    : public leaf_op<notified_op> {
 public:
     using lossless = void;
     notified_op(notify& bell, std::source_location where) noexcept;

@@ -95,7 +95,8 @@ private:
 };
 
 template <class T>
-class oneshot_op : public leaf_op<oneshot_op<T>> {
+class [[nodiscard("it does nothing until it is co_awaited")]] oneshot_op
+    : public leaf_op<oneshot_op<T>> {
 public:
     using lossless = void;
     oneshot_op(oneshot_state<T>& state, std::source_location where) noexcept

@@ -22,7 +22,8 @@ class semaphore_permit;
 
 namespace detail {
 
-class acquire_op : public leaf_op<acquire_op> {
+class [[nodiscard("it does nothing until it is co_awaited")]] acquire_op
+    : public leaf_op<acquire_op> {
 public:
     using lossless = void;
     acquire_op(semaphore& wanted, std::size_t count, std::source_location where) noexcept

@@ -8,3 +8,5 @@ export import :channel_ops;
 export import :channel;
 export import :oneshot;
 export import :semaphore;
+export import :broadcast;
+export import :watch;

@@ -24,6 +24,7 @@ enum class errc {
     closed,           ///< the channel, socket or runtime behind the operation is closed
     too_long,         ///< a line, frame or head exceeds the limit that the caller set
     invalid_address,  ///< an endpoint's text does not parse; parse_endpoint() tells the position
+    lagged,           ///< values were overwritten before they were received
     bad_option,       ///< a builder or environment value that cannot be used
 };
 

@@ -15,4 +15,5 @@ export import :combine;
 export import :group;
 export import :join;
 export import :select;
+export import :sync_wait;
 export import :concepts;

@@ -30,7 +30,9 @@ public:
                       missed_ticks missed = missed_ticks::burst)
         : period_(checked(detail::to_nanoseconds(period))), missed_(missed) {}
 
-    class tick_op : public detail::leaf_op<tick_op>, public timer_node {
+    class [[nodiscard("it does nothing until it is co_awaited")]] tick_op
+        : public detail::leaf_op<tick_op>,
+          public timer_node {
     public:
         using lossless = void;
         tick_op(interval& owner, std::source_location where) noexcept
@@ -51,13 +53,23 @@ public:
         std::source_location where_;
     };
 
+    /// The same for the stream concept.
+    class [[nodiscard("it does nothing until it is co_awaited")]] next_op : public tick_op {
+    public:
+        using tick_op::tick_op;
+        next_op(next_op&& other) noexcept = default;
+        std::optional<steady_time> await_resume() noexcept { return tick_op::await_resume(); }
+    };
+
     /// Waits for the next tick. Lossless: a tick that was not delivered is still due. A stop
     /// withdraws it.
     inline tick_op tick(std::source_location where = std::source_location::current()) noexcept {
         return {*this, where};
     }
-    /// The stream concept: never empty.
-    inline task<std::optional<steady_time>> next() { co_return co_await tick(); }
+    /// The stream concept: as tick(), and never empty.
+    inline next_op next(std::source_location where = std::source_location::current()) noexcept {
+        return {*this, where};
+    }
 
     [[nodiscard]] inline std::chrono::nanoseconds period() const noexcept { return period_; }
     /// The next tick comes a period from now.

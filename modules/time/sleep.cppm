@@ -15,7 +15,8 @@ namespace detail {
 /// The timers of the runtime that op is awaited in; misuse where it has none.
 timer_service& timers_of(wait_op& op, const char* what, std::source_location where) noexcept;
 
-class sleep_op : public leaf_op<sleep_op>, public timer_node {
+class [[nodiscard("it does nothing until it is co_awaited")]] sleep_op : public leaf_op<sleep_op>,
+                                                                         public timer_node {
 public:
     using lossless = void;
     inline sleep_op(steady_time deadline, std::chrono::nanoseconds delay,
@@ -41,7 +42,8 @@ private:
 };
 
 // At namespace scope: of a local class in a module importers do not find the vtable.
-class now_op final : public leaf_op<now_op> {
+class [[nodiscard("it does nothing until it is co_awaited")]] now_op final
+    : public leaf_op<now_op> {
 public:
     using lossless = void;
     explicit now_op(std::source_location where) noexcept : where_(where) {}

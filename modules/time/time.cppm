@@ -4,4 +4,5 @@ export import :clock;
 export import :wheel;
 export import :sleep;
 export import :interval;
+export import :delay_queue;
 export import :timeout;

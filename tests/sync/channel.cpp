@@ -45,6 +45,21 @@ TEST_P(Channel, values_arrive_in_the_order_of_each_sender_b46) {
     });
 }
 
+// The value of the send came into the channel, and the receiver slept on.
+TEST_P(Channel, a_dropped_permit_lets_a_waiting_send_in_and_wakes_the_receiver_b46) {
+    run([&]() -> rt::task<> {
+        auto [tx, rx] = rt::channel<int>(1);
+        auto permit = (co_await tx.reserve()).or_throw();
+        auto receives = [&, &rx = rx]() -> rt::task<> { EXPECT_EQ(co_await rx.recv(), 7); };
+        auto sends = [&, &tx = tx]() -> rt::task<> { (co_await tx.send(7)).value(); };
+        auto gives_up = [&]() -> rt::task<> {
+            auto dropped = std::move(permit);
+            co_return;
+        };
+        co_await rt::join(receives(), sends(), gives_up());
+    });
+}
+
 TEST_P(Channel, a_send_waits_while_the_channel_is_full_and_is_served_in_order) {
     run([&]() -> rt::task<> {
         auto [tx, rx] = rt::channel<char>(1);

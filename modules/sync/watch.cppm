@@ -1,0 +1,301 @@
+// The newest value of something that changes: a configuration, a state, a progress. Receivers see
+// the last value, not every one.
+//
+// The value is read and changed in place under a lock that blocks its thread, so what runs under it
+// should be short, and must not use the same watch.
+module;
+#include <atomic>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <source_location>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+export module rt.sync:watch;
+import rt.task;
+import :channel_ops;
+import :waiters;
+
+export namespace rt {
+
+template <class T>
+class watch_sender;
+template <class T>
+class watch_receiver;
+
+namespace detail {
+
+/// The count of changes, who waits for the next, and how many there are on either side.
+class watch_core {
+public:
+    watch_core() noexcept = default;
+    watch_core(const watch_core&) = delete;
+    watch_core& operator=(const watch_core&) = delete;
+
+    void add_sender() noexcept { senders_.fetch_add(1, std::memory_order_relaxed); }
+    void drop_sender() noexcept;
+    void add_receiver() noexcept;
+    void drop_receiver() noexcept;
+    /// The value has been changed.
+    void changed() noexcept;
+
+    // Acquire: pairs with the releases in changed() and drop_sender().
+    [[nodiscard]] std::uint64_t version() const noexcept {
+        return version_.load(std::memory_order_acquire);
+    }
+    [[nodiscard]] bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
+    [[nodiscard]] bool ready(std::uint64_t seen) const noexcept {
+        return version() != seen || ended();
+    }
+    bool ready_or_wait(std::uint64_t seen, arm& receiver) noexcept;
+    bool forget(arm& receiver) noexcept;
+
+    // For the senders: no receiver is left.
+    bool closed() noexcept;
+    bool closed_or_wait(arm& watcher) noexcept;
+    bool forget_watcher(arm& watcher) noexcept;
+
+protected:
+    ~watch_core() = default;
+
+private:
+    spin_lock lock_;
+    std::atomic<std::uint64_t> version_{0};  // written under lock_
+    std::atomic<bool> ended_{false};         // written under lock_, once
+    std::size_t receivers_ = 1;              // guarded by lock_
+    waiters waiting_;                        // guarded by lock_
+    waiters watching_;                       // guarded by lock_; wait for closed()
+    std::atomic<std::size_t> senders_{1};
+};
+
+template <class T>
+struct watch_state final : watch_core {
+    explicit watch_state(T&& first) : value(std::move(first)) {}
+    mutable std::shared_mutex mutex;
+    T value;  // guarded by mutex
+};
+
+template <class T>
+class [[nodiscard("it does nothing until it is co_awaited")]] changed_op
+    : public leaf_op<changed_op<T>> {
+public:
+    using lossless = void;
+    changed_op(watch_receiver<T>& owner, std::source_location where) noexcept
+        : owner_(&owner), where_(where) {}
+    changed_op(changed_op&& other) noexcept = default;
+
+    bool try_now() const noexcept { return owner_->state().ready(owner_->seen_); }
+    bool enlist() noexcept { return owner_->state().ready_or_wait(owner_->seen_, *this); }
+    bool delist() noexcept { return owner_->state().forget(*this); }
+    /// A last value that was not seen comes before the end.
+    [[nodiscard]] std::error_code failure() const noexcept {
+        if (owner_->has_changed()) return {};
+        return errc::closed;
+    }
+    result<void> await_resume() noexcept {
+        if (auto error = failure()) return error;
+        owner_->mark_seen();
+        return {};
+    }
+    const char* what() const noexcept { return "rt::watch_receiver::changed"; }
+    std::source_location where() const noexcept { return where_; }
+
+protected:
+    watch_receiver<T>* owner_;
+
+private:
+    std::source_location where_;
+};
+
+/// The same for the stream concept: the changed value; empty at the end.
+template <class T>
+class [[nodiscard("it does nothing until it is co_awaited")]] watch_next_op : public changed_op<T> {
+public:
+    using changed_op<T>::changed_op;
+    watch_next_op(watch_next_op&& other) noexcept = default;
+    std::optional<T> await_resume() {
+        if (this->failure()) return std::nullopt;
+        return this->owner_->get_and_see();
+    }
+};
+
+}  // namespace detail
+
+/// A channel that holds one value, at first this one, which counts as seen.
+template <class T>
+std::pair<watch_sender<T>, watch_receiver<T>> watch(T first) {
+    auto state = std::make_shared<detail::watch_state<T>>(std::move(first));
+    watch_receiver<T> receiver(state, 0);
+    return {watch_sender<T>(std::move(state)), std::move(receiver)};
+}
+
+/// The sending end. Copies change the same value; when the last one has gone, receivers see the
+/// end after the last change.
+template <class T>
+class watch_sender {
+public:
+    using value_type = T;
+
+    watch_sender(const watch_sender& other) noexcept : state_(other.state_) {
+        if (state_) state_->add_sender();
+    }
+    watch_sender(watch_sender&& other) noexcept = default;
+    watch_sender& operator=(watch_sender other) noexcept {
+        std::swap(state_, other.state_);
+        return *this;
+    }
+    ~watch_sender() {
+        if (state_) state_->drop_sender();
+    }
+
+    /// A new value; errc::closed when nobody receives any more: the value is set all the same, for
+    /// those who subscribe later.
+    result<void> send(T value) {
+        {
+            std::lock_guard guard(state().mutex);
+            std::swap(state_->value, value);  // the old one goes outside the lock
+        }
+        state_->changed();
+        if (state_->closed()) return errc::closed;
+        return {};
+    }
+    /// f(T&) changes the value in place, and all are told. If f throws, nobody is, and the value is
+    /// what f has left.
+    template <class F>
+    void modify(F&& f) {
+        modify_if([&](T& value) {
+            std::invoke(f, value);
+            return true;
+        });
+    }
+    /// As modify, but all are told only if f returns true; so does this then.
+    template <class F>
+    bool modify_if(F&& f) {
+        {
+            std::lock_guard guard(state().mutex);
+            if (!std::invoke(f, state_->value)) return false;
+        }
+        state_->changed();
+        return true;
+    }
+    /// f(const T&), under the lock.
+    template <class F>
+    decltype(auto) with(F&& f) const {
+        std::shared_lock guard(state().mutex);
+        return std::invoke(std::forward<F>(f), std::as_const(state_->value));
+    }
+    [[nodiscard]] T get() const {
+        return with([](const T& value) { return value; });
+    }
+    /// Another receiver, for which the present value counts as seen.
+    [[nodiscard]] watch_receiver<T> subscribe() const {
+        auto seen = state().version();
+        state_->add_receiver();
+        return watch_receiver<T>(state_, seen);
+    }
+    /// co_await tx.closed(): waits until there is no receiver. Withdrawn by a stop; may lose a
+    /// select.
+    auto closed(std::source_location where = std::source_location::current()) noexcept {
+        return detail::closed_op<detail::watch_core>(state(), where);
+    }
+    [[nodiscard]] bool is_closed() const noexcept { return state().closed(); }
+
+private:
+    friend std::pair<watch_sender<T>, watch_receiver<T>> watch<T>(T);
+    explicit watch_sender(std::shared_ptr<detail::watch_state<T>> state) noexcept
+        : state_(std::move(state)) {}
+    detail::watch_state<T>& state() const noexcept {
+        if (!state_) misuse("a sender that was moved from is used");
+        return *state_;
+    }
+    std::shared_ptr<detail::watch_state<T>> state_;
+};
+
+/// A receiving end: it knows which value it has seen. Copies have seen the same. A stream of
+/// values.
+template <class T>
+class watch_receiver {
+public:
+    using value_type = T;
+
+    watch_receiver(const watch_receiver& other) noexcept
+        : state_(other.state_), seen_(other.seen_) {
+        if (state_) state_->add_receiver();
+    }
+    watch_receiver(watch_receiver&& other) noexcept = default;
+    watch_receiver& operator=(watch_receiver other) noexcept {
+        std::swap(state_, other.state_);
+        std::swap(seen_, other.seen_);
+        return *this;
+    }
+    ~watch_receiver() {
+        if (state_) state_->drop_receiver();
+    }
+
+    /// co_await rx.changed(): waits until there is a value that was not seen, and marks it seen;
+    /// errc::closed when the senders have gone and the last value was seen.
+    ///
+    /// Resumes on the awaiting task's executor. A stop withdraws it; it may lose a select, and has
+    /// marked nothing then.
+    auto changed(std::source_location where = std::source_location::current()) noexcept {
+        return detail::changed_op<T>(*this, where);
+    }
+    /// The stream concept: waits as changed() does, and gives the value; empty at the end.
+    auto next(std::source_location where = std::source_location::current()) noexcept {
+        return detail::watch_next_op<T>(*this, where);
+    }
+    /// Waits until the predicate holds for the value, which it sees at once, also after the end:
+    /// the value, marked seen; errc::closed when the senders have gone before.
+    template <class P>
+    io_task<T> wait_for(P holds) {
+        for (;;) {
+            bool over = state().ended();  // before the value is looked at
+            {
+                std::shared_lock guard(state().mutex);
+                seen_ = state().version();
+                if (std::invoke(holds, std::as_const(state_->value))) co_return T(state_->value);
+            }
+            if (over) co_return errc::closed;
+            (void)co_await changed();
+        }
+    }
+    /// f(const T&), under the lock; marks nothing.
+    template <class F>
+    decltype(auto) with(F&& f) const {
+        std::shared_lock guard(state().mutex);
+        return std::invoke(std::forward<F>(f), std::as_const(state_->value));
+    }
+    [[nodiscard]] T get() const {
+        return with([](const T& value) { return value; });
+    }
+    /// The value, marked seen.
+    [[nodiscard]] T get_and_see() {
+        std::shared_lock guard(state().mutex);
+        seen_ = state().version();
+        return state_->value;
+    }
+    [[nodiscard]] bool has_changed() const noexcept { return state().version() != seen_; }
+    void mark_seen() noexcept { seen_ = state().version(); }
+    [[nodiscard]] bool is_closed() const noexcept { return state().ended(); }
+
+private:
+    friend class watch_sender<T>;
+    friend class detail::changed_op<T>;
+    friend std::pair<watch_sender<T>, watch_receiver<T>> watch<T>(T);
+    watch_receiver(std::shared_ptr<detail::watch_state<T>> state, std::uint64_t seen) noexcept
+        : state_(std::move(state)), seen_(seen) {}
+    detail::watch_state<T>& state() const noexcept {
+        if (!state_) misuse("a receiver that was moved from is used");
+        return *state_;
+    }
+    std::shared_ptr<detail::watch_state<T>> state_;
+    std::uint64_t seen_;
+};
+
+}  // namespace rt
