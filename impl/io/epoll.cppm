@@ -219,7 +219,6 @@ private:
             d.set_ready(for_good);
             r = std::exchange(d.op, nullptr);
             d.trying = r != nullptr;
-            if (r) object.retain();  // the descriptor stays open while the call is being made
             if (d.waiter && d.waiter->claim_to_try()) woken = d.waiter;
         }
         if (woken) {
@@ -227,8 +226,8 @@ private:
             return 1;
         }
         if (!r) return 0;
+        // It holds the object, and nobody completes it meanwhile.
         bool done = call_until_settled(object, d, *r);
-        if (object.release()) retire(object);
         if (done) finish(*r, r->result);
         return done ? 1 : 0;
     }
@@ -254,7 +253,7 @@ private:
         r.who->complete();
     }
     void free_retired() noexcept {
-        auto* object = retired_.exchange(nullptr, std::memory_order_acquire);
+        auto* object = retired_.exchange(nullptr, std::memory_order_acq_rel);
         while (object) {
             auto* next = object->next_retired;
             destroy(object);

@@ -22,10 +22,14 @@ reactor& reactor_of(wait_op& op, const char* what, std::source_location where) n
     return static_cast<reactor&>(*io);
 }
 
-bool closed_already(io_request& r) noexcept {
+bool closed_already(io_request& r, const reactor& here, std::source_location where) noexcept {
     if (!r.object)
-        misuse("an operation on a stream, listener or handle that was moved from or closed");
+        misuse("an operation on an empty stream or listener: default-made, or moved from", where);
     auto* home = r.object->home.load(std::memory_order_acquire);
+    if (home && home != &here && home->kind() != here.kind())
+        misuse("a stream or listener of a runtime on " + std::string(to_string(home->kind())) +
+                   " is used in one on " + std::string(to_string(here.kind())),
+               where);
     if (!r.object->closing.load(std::memory_order_acquire) && !(home && home->stopped()))
         return false;
     r.result = -ECANCELED;
@@ -71,25 +75,28 @@ io_handle io_handle::share() const noexcept {
     return other;
 }
 
-void io_handle::close_now() noexcept {
-    if (!object_) return;
+namespace {
+void end_operations(detail::io_object& object) noexcept {
     {
-        // Under the lock: it may be about to wait for the first time, in another task.
-        std::lock_guard guard(object_->lock);
-        if (!object_->home.load(std::memory_order_relaxed)) {
-            object_->closing.store(true, std::memory_order_release);
+        // Under the lock: an operation may be about to wait for the first time, in another task.
+        std::lock_guard guard(object.lock);
+        if (!object.home.load(std::memory_order_relaxed)) {
+            object.closing.store(true, std::memory_order_release);
             return;
         }
     }
-    object_->home.load(std::memory_order_relaxed)->close(*object_);
+    object.home.load(std::memory_order_relaxed)->close(object);
+}
+}  // namespace
+
+void io_handle::close_now() noexcept {
+    if (object_) end_operations(*object_);
 }
 
 void io_handle::close() noexcept {
     auto* object = std::exchange(object_, nullptr);
     if (!object) return;
-    if (object->handles.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        if (auto* home = object->home.load(std::memory_order_acquire)) home->close(*object);
-    }
+    if (object->handles.fetch_sub(1, std::memory_order_acq_rel) == 1) end_operations(*object);
     detail::release(*object);
 }
 

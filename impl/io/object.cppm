@@ -1,12 +1,12 @@
 // What the reactors keep of a descriptor, and the calls that both make.
 //
 // Counts: `handles` are the owners; when the last goes the object closes. `references` are the
-// handles together and every request that a kernel holds; when the last goes the descriptor is
-// closed and the object retires. Each direction has at most one waiter: a request that completes
-// (op), or the arm of a select (waiter). The lock guards both, and the flags beside them. The
-// readiness word (epoll): bit 0 ready, bit 1 sticky (the peer has closed: always ready), from bit 2
-// a count of events. A task clears ready only if no event came since it looked: compare-exchange on
-// the whole word.
+// handles, every operation that waits, and every poll that a kernel holds; when the last goes the
+// descriptor is closed and the object retires. Each direction has at most one waiter: a request
+// that completes (op), or the arm of a select (waiter). The lock guards both, and the flags beside
+// them. The readiness word (epoll): bit 0 ready, bit 1 sticky (the peer has closed: always ready),
+// from bit 2 a count of events. A task clears ready only if no event came since it looked:
+// compare-exchange on the whole word.
 module;
 #include <fcntl.h>
 #include <poll.h>

@@ -39,15 +39,17 @@ public:
     }
 
     std::size_t poll(std::chrono::nanoseconds timeout) noexcept override {
-        drain_cancels();
-        ring_.enter(timeout);
-        return reap();
+        // What it completes is work for this thread, which nobody would wake it for.
+        auto completed = drain_cancels();
+        ring_.enter(completed != 0 ? std::chrono::nanoseconds(0) : timeout);
+        return completed + reap();
     }
     void drain() noexcept override {
         // What is left is the readiness of objects whose selects were won by other arms.
         constexpr auto a_while = std::chrono::milliseconds(10);
-        for (int turns = 0; in_flight() != 0 && turns < 500; ++turns) {
-            drain_cancels();
+        auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+        while (in_flight() != 0 && std::chrono::steady_clock::now() < until) {
+            (void)drain_cancels();
             auto* sqe = ring_.entry();
             io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY);
             io_uring_sqe_set_data64(sqe, uring_ring::nobody);
@@ -87,7 +89,6 @@ public:
                 object.settle_in(*this);
                 if (!selecting) {
                     d.op = &r;
-                    object.retain();
                     break;
                 }
                 if (!d.is_ready()) {
@@ -229,18 +230,22 @@ private:
         io_uring_sqe_set_data64(
             sqe, uring_ring::nobody);  // what it found does not matter: the request tells
     }
-    void drain_cancels() noexcept {
+    /// How many it has completed.
+    [[nodiscard]] std::size_t drain_cancels() noexcept {
+        std::size_t completed = 0;
         auto* r = cancels_.exchange(nullptr, std::memory_order_acquire);
         while (r) {
             auto* next = r->next_cancel;
             r->cancel_seen = true;
             if (r->cancel_state.load(std::memory_order_acquire) & finished) {
                 complete(*r);
+                ++completed;
             } else {
                 submit_cancel(*r);
             }
             r = next;
         }
+        return completed;
     }
 
     std::size_t reap() noexcept {
@@ -274,10 +279,13 @@ private:
                 whom = r.who;
             }
         }
-        if (r.who != nullptr && wants_more(r) && ask_again(r, d)) return;
-        auto last = object.release();
-        if (whom) whom->complete();
-        if (last) retire(object);
+        if (r.who == nullptr) {
+            auto last = object.release();
+            if (whom) whom->complete();
+            if (last) retire(object);
+        } else if (!wants_more(r) || !ask_again(r, d)) {
+            whom->complete();  // it holds the object itself
+        }
     }
     /// The request has no result yet: a poll whose call must wait after all, or an end that nobody
     /// asked for (the thread that submitted it has ended, a signal came).
@@ -292,21 +300,23 @@ private:
     bool ask_again(io_request& r, io_direction& d) noexcept {
         auto seen = finished;
         if (!r.cancel_state.compare_exchange_strong(seen, 0, std::memory_order_acq_rel)) {
+            // A cancel that found it finished has left it to us, and one that was queued before
+            // has been consumed by now.
             r.result = -ECANCELED;
-            if (r.cancel_seen) return false;
-            count_in_flight(1);  // drain_cancels() completes it, and counts it once more
-            return true;
+            return false;
         }
         {
             // Closed while it was in nobody's hands: close() has not seen it.
             std::lock_guard guard(r.object->lock);
-            if (r.object->closing.load(std::memory_order_relaxed)) {
-                r.result = -ECANCELED;
-                return false;
+            if (!r.object->closing.load(std::memory_order_relaxed)) {
+                d.op = &r;
+                submit(r);
+                return true;
             }
-            d.op = &r;
         }
-        submit(r);
+        r.result = -ECANCELED;
+        if (!(r.cancel_state.fetch_or(finished, std::memory_order_acq_rel) & queued)) return false;
+        count_in_flight(1);  // a cancel was queued meanwhile: drain_cancels() completes it
         return true;
     }
     void retire(io_object& object) noexcept override { destroy(&object); }

@@ -205,7 +205,8 @@ bool scan_endpoint(scanner& in, endpoint& where) {
         if (in.looks_like_v6()) return in.fail("an IPv6 address needs brackets: [::1]:80");
         if (in.next() == ':' || in.next() == '*')
             return in.fail("an address is missing: 0.0.0.0:80 for all of IPv4, [::]:80 for all");
-        if (!is_digit(in.next())) return in.fail("not an address: a name is for rt::resolve");
+        if (!is_digit(in.next()))
+            return in.fail("not an address: names are not resolved, write the number");
         ip_address::v4_bytes bytes{};
         if (!in.v4(bytes)) return false;
         where.address = ip_address(bytes);

@@ -67,7 +67,10 @@ void accept_op::wait_for_descriptors() noexcept {
 
 bool accept_op::try_now() noexcept {
     bool resumed = paused_ && pause_.over.load(std::memory_order_acquire);
-    if (resumed) paused_ = exhausted_ = false;
+    if (resumed) {
+        (void)pause_.home->remove(pause_);  // returns when the wheel has done with it
+        paused_ = exhausted_ = false;
+    }
     if (exhausted_) return false;
     prepare();
     if (!io_op::try_now()) return resumed && selected() && enlist();
@@ -82,6 +85,7 @@ bool accept_op::try_now() noexcept {
 }
 
 bool accept_op::enlist() noexcept {
+    hold();  // through the pauses too
     if (!exhausted_) {
         prepare();
         if (!io_op::enlist()) return false;
@@ -113,6 +117,12 @@ result<accepted> accept_op::await_resume() {
     return accepted{
         tcp_stream(io_handle(static_cast<native_handle>(result), descriptor_kind::socket)),
         from_sockaddr(from)};
+}
+
+std::optional<accepted> next_accept_op::await_resume() {
+    auto connection = accept_op::await_resume();
+    if (!connection) return std::nullopt;
+    return *std::move(connection);
 }
 
 unsigned workers_here(std::source_location where) noexcept {
@@ -157,12 +167,6 @@ io_task<tcp_listener> tcp_listener::bind(std::string address, bind_options optio
     auto at = parse_endpoint(address);
     if (!at) co_return at.error();
     co_return co_await bind(*at, options);
-}
-
-task<std::optional<accepted>> tcp_listener::next() {
-    auto connection = co_await accept();
-    if (!connection) co_return std::nullopt;
-    co_return *std::move(connection);
 }
 
 result<endpoint> tcp_listener::local() const { return detail::name_of(handle_, false); }

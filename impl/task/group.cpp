@@ -16,14 +16,16 @@ void group_state::add(task_state& task) noexcept {
     if (stopping_) task.env.request_stop();
 }
 
-void group_state::task_ended(task_state& task) noexcept {
-    if (!task.was_stopped() && task.consumed()) {
-        if (auto error = task.failure().error) {
-            fail(nullptr, error);
-        } else if (auto exception = task.take_exception()) {
-            fail(std::move(exception), {});
-        }
+void group_state::take_failure(task_state& task) noexcept {
+    if (task.was_stopped() || !task.consumed()) return;
+    if (auto error = task.failure().error) {
+        fail(nullptr, error);
+    } else if (auto exception = task.take_exception()) {
+        fail(std::move(exception), {});
     }
+}
+
+void group_state::task_ended(task_state& task) noexcept {
     {
         std::lock_guard guard(lock_);
         auto& member = *task.membership();

@@ -66,7 +66,18 @@ void task_state::on_end(bool stopped) noexcept {
     stopped_ = stopped;
     auto& exec = env.exec();
     exec.abandon(*this);
-    if (auto* member = membership()) member->group->task_ended(*this);
+    if (auto* member = membership()) {
+        // All of it ends before the group does: its value may borrow from the group's scope.
+        if (!consumed_ && !stopped) {
+            if (auto f = failure(); f.exception || f.error) exec.unhandled(f);
+        }
+        auto& group = *member->group;
+        group.take_failure(*this);
+        drop_outcome();
+        group.task_ended(*this);
+        release();
+        return;
+    }
     detail::arm* joiner = nullptr;
     bool dropped = false;
     {

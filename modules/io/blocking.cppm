@@ -111,7 +111,9 @@ task<std::invoke_result_t<F&>> run_blocking(F f, std::source_location where) {
 /// Calls f() on a thread of the blocking pool; the handle gives what it returns or throws.
 ///
 /// Stopping or dropping the handle withdraws the job if it has not started; if it has, the task
-/// ends when the job does. Inside f the runtime is current: rt::spawn works. Arguments go into f's
+/// ends when the job does. co_await rt::timeout(200ms, rt::spawn_blocking(f)) returns in time all
+/// the same: it waits for the handle, drops it, and leaves the job to itself; but the runtime's end
+/// waits for the job. Inside f the runtime is current: rt::spawn works. Arguments go into f's
 /// captures.
 template <class F>
     requires std::is_invocable_v<F&>

@@ -54,7 +54,7 @@ private:
 template <reader R>
 class buffered_reader {
 public:
-    using value_type = std::string;
+    using value_type = result<std::string>;
     using read_type = decltype(std::declval<R&>().read(std::span<std::byte>()));
 
     /// longest: a record that exceeds it is errc::too_long, once; the next one is read as if
@@ -62,7 +62,8 @@ public:
     explicit buffered_reader(R inner, std::size_t longest = 64 * 1024)
         : inner_(std::move(inner)), buffer_(longest) {}
 
-    class record_op : public detail::leaf_op<record_op> {
+    class [[nodiscard("it does nothing until it is co_awaited")]] record_op
+        : public detail::leaf_op<record_op> {
     public:
         using lossless = void;
         record_op(buffered_reader& owner, char delimiter, bool strip, std::source_location where)
@@ -96,7 +97,7 @@ public:
         std::coroutine_handle<> wake() noexcept override {
             using base = detail::leaf_op<record_op>;
             if (this->withdrawn_ || !inner_) return base::wake();
-            if (inner_->failure() && this->env_->stop_requested())
+            if (inner_->failure() == errc::closed && this->env_->stop_requested())
                 return detail::unwind(*this->frame_);
             absorb();
             return this->wait_again();
@@ -168,6 +169,20 @@ public:
         bool read_listed_ = false;  // and so does the read in inner_
     };
 
+    /// Lines for the stream concept.
+    class [[nodiscard("it does nothing until it is co_awaited")]] next_op : public record_op {
+    public:
+        next_op(buffered_reader& owner, std::source_location where)
+            : record_op(owner, '\n', true, where) {}
+        next_op(next_op&& other) noexcept = default;
+        std::optional<result<std::string>> await_resume() {
+            auto line = record_op::await_resume();
+            if (!line) return result<std::string>(line.error());
+            if (!*line) return std::nullopt;
+            return result<std::string>(*std::move(*line));
+        }
+    };
+
     /// Waits for the next record, without its delimiter; empty at the end. What stands before the
     /// end without a delimiter is the last record. Errors: those of the reader, errc::too_long.
     /// Lossless; a stop withdraws it.
@@ -177,6 +192,10 @@ public:
     /// As read_until('\n'), and a '\r' before it is dropped too.
     auto read_line(std::source_location where = std::source_location::current()) {
         return record_op(*this, '\n', true, where);
+    }
+    /// The stream concept, a stream of lines: as read_line(), and empty at the end.
+    auto next(std::source_location where = std::source_location::current()) {
+        return next_op(*this, where);
     }
     /// What is buffered, else one read of the inner reader.
     io_task<std::size_t> read(std::span<std::byte> to) {

@@ -156,8 +156,9 @@ private:
 
 /// The reactor of the calling task's worker; misuse where there is none.
 reactor& reactor_of(wait_op& op, const char* what, std::source_location where) noexcept;
-/// True if the object was closed by this side: then the result is set.
-bool closed_already(io_request& request) noexcept;
+/// True if the object was closed by this side: then the result is set. Misuse for no object, and
+/// for one that has waited in a runtime with a reactor of another kind.
+bool closed_already(io_request& request, const reactor& here, std::source_location where) noexcept;
 void retain(io_object& object) noexcept;
 void release(io_object& object) noexcept;
 [[nodiscard]] std::error_code error_of(const io_request& request) noexcept;
@@ -174,12 +175,13 @@ public:
         : leaf_op<Derived>(std::move(other)), io_request(std::move(other)) {}
 
     bool try_now() noexcept {
-        if (closed_already(*this)) return true;
-        return here().try_now(*this, this->selected());
+        auto& reactor = here();
+        if (closed_already(*this, reactor, static_cast<Derived&>(*this).where())) return true;
+        return reactor.try_now(*this, this->selected());
     }
     bool enlist() noexcept {
         who = this;
-        if (this->selected()) hold();
+        hold();
         return here().enlist(*this, this->selected() ? this : nullptr);
     }
     bool delist() noexcept {
@@ -191,10 +193,10 @@ public:
     }
     [[nodiscard]] std::error_code failure() const noexcept { return error_of(*this); }
 
-    /// Keeps the object while the operation waits with nothing in flight: whoever owns the
-    /// descriptor may close it meanwhile.
+    /// Keeps the object while the operation waits, for the reactor, for its turn, or for its
+    /// select: whoever owns the descriptor may close it meanwhile.
     void hold() noexcept {
-        if (!std::exchange(this->holding_, true)) retain(*object);
+        if (object && !std::exchange(this->holding_, true)) retain(*object);
     }
 
 protected:

@@ -120,7 +120,7 @@ struct parse_failure {
 };
 
 /// "127.0.0.1:80", "[::1]:80", "[fe80::1%2]:80", "[fe80::1%eth0]:80"; errc::invalid_address for all
-/// else, and *why says more. Names such as "localhost:80" are for rt::resolve.
+/// else, and *why says more. Names such as "localhost:80" are not resolved.
 result<endpoint> parse_endpoint(std::string_view text, parse_failure* why = nullptr);
 /// "127.0.0.1", "::1", "fe80::1%2"; otherwise as parse_endpoint.
 result<ip_address> parse_address(std::string_view text, parse_failure* why = nullptr);

@@ -39,7 +39,7 @@ struct accepted {
 
 namespace detail {
 
-class accept_op : public io_op<accept_op> {
+class [[nodiscard("it does nothing until it is co_awaited")]] accept_op : public io_op<accept_op> {
 public:
     inline accept_op(const io_handle& h, std::source_location where) noexcept
         : io_op(h.object(), io_kind::accept, nullptr, 0), where_(where) {}
@@ -71,6 +71,14 @@ private:
     alignas(8) std::byte address_[128];
 };
 
+/// The same for the stream concept.
+class [[nodiscard("it does nothing until it is co_awaited")]] next_accept_op : public accept_op {
+public:
+    using accept_op::accept_op;
+    next_accept_op(next_accept_op&&) noexcept = default;
+    std::optional<accepted> await_resume();
+};
+
 }  // namespace detail
 
 class tcp_listener {
@@ -89,7 +97,9 @@ public:
     /// Errors: accept(2), errc::closed.
     inline auto accept(here where = here::current()) { return detail::accept_op(handle_, where); }
     /// The stream concept: the next connection; empty once the listener fails or is closed.
-    task<std::optional<accepted>> next();
+    inline auto next(here where = here::current()) {
+        return detail::next_accept_op(handle_, where);
+    }
     /// Ends what waits on the listener with errc::closed.
     inline void close() noexcept { handle_.close_now(); }
 
@@ -148,6 +158,13 @@ io_task<> serve_each(endpoint at, F serve, serve_options options = {}) {
         if (options.on_listening) options.on_listening(at);
         co_return {};
     });
+}
+/// The same for an address as text: "127.0.0.1:8080".
+template <class F>
+io_task<> serve_each(std::string address, F serve, serve_options options = {}) {
+    auto at = parse_endpoint(address);
+    if (!at) co_return at.error();
+    co_return co_await serve_each(*at, std::move(serve), std::move(options));
 }
 
 }  // namespace rt

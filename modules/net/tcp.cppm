@@ -24,7 +24,8 @@ export namespace rt {
 namespace detail {
 
 /// Reads once.
-class receive_op : public io_op<receive_op> {
+class [[nodiscard("it does nothing until it is co_awaited")]] receive_op
+    : public io_op<receive_op> {
 public:
     inline receive_op(const io_handle& h, std::span<std::byte> buffer, int flags,
                       std::source_location where) noexcept
@@ -42,7 +43,7 @@ private:
 };
 
 /// Writes once.
-class send_op : public io_op<send_op> {
+class [[nodiscard("it does nothing until it is co_awaited")]] send_op : public io_op<send_op> {
 public:
     inline send_op(const io_handle& h, std::span<const std::byte> buffer,
                    std::source_location where) noexcept
@@ -61,7 +62,8 @@ private:
 };
 
 /// Writes all, in as many calls as it takes.
-class send_all_op : public io_op<send_all_op> {
+class [[nodiscard("it does nothing until it is co_awaited")]] send_all_op
+    : public io_op<send_all_op> {
 public:
     struct lossy {};
     using lossless = lossy;  // how much a loser had written would be unknown
@@ -105,7 +107,8 @@ private:
 };
 
 /// Reads into, or writes from, several buffers in order; the first 16 count.
-class vectored_op : public io_op<vectored_op> {
+class [[nodiscard("it does nothing until it is co_awaited")]] vectored_op
+    : public io_op<vectored_op> {
 public:
     vectored_op(const io_handle& h, std::span<const std::span<std::byte>> buffers,
                 std::source_location where) noexcept;
@@ -232,7 +235,8 @@ private:
     io_handle handle_;
 };
 
-/// A connected stream of bytes. Dropping it closes it.
+/// A connected stream of bytes. Dropping it closes it. A default-made one is empty, and may only be
+/// assigned to.
 class tcp_stream {
 public:
     using here = std::source_location;

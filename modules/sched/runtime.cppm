@@ -274,7 +274,9 @@ private:
 
 inline runtime::builder_type runtime::builder() { return {}; }
 
-/// Runs a task on a runtime with the defaults, which ends with it.
+/// Runs a task on a runtime with the defaults, which ends with it. Throws std::system_error when
+/// the environment asks for what cannot be had, with what to change; to learn that without an
+/// exception: runtime::builder().try_build().
 template <class T>
 T block_on(task<T> body, std::source_location where = std::source_location::current()) {
     return runtime::builder().build().block_on(std::move(body), where);

@@ -92,6 +92,16 @@ struct or_throw_task {
     task<result<T>> inner;
 };
 
+/// Null after the message that or_return() needs a result, so that no other message follows it.
+template <class Promise>
+constexpr auto fail_of() noexcept -> void (*)(promise_base&, std::error_code) {
+    if constexpr (requires { Promise::fail; }) {
+        return &Promise::fail;
+    } else {
+        return nullptr;
+    }
+}
+
 /// What co_await means in every coroutine of rt: operations learn their scope, tasks are entered.
 template <class Promise>
 struct awaits : promise_base {
@@ -108,7 +118,7 @@ struct awaits : promise_base {
                     requires { Promise::fail; },
                     "or_return() ends a coroutine that returns a result: make it rt::io_task<T> "
                     "or rt::task<rt::result<T>>, or use or_throw()");
-                awaited.set_failure(&Promise::fail);
+                awaited.set_failure(fail_of<Promise>());
             }
             return std::forward<A>(awaited);
         } else if constexpr (requires { std::forward<A>(awaited).enter(*this); }) {
@@ -129,7 +139,7 @@ struct awaits : promise_base {
             requires { Promise::fail; },
             "or_return() ends a coroutine that returns a result: make it rt::io_task<T> or "
             "rt::task<rt::result<T>>, or use or_throw()");
-        return or_return_awaiter<T>(std::move(awaited.inner), &Promise::fail);
+        return or_return_awaiter<T>(std::move(awaited.inner), fail_of<Promise>());
     }
     template <class T>
     auto await_transform(or_throw_task<T>&& awaited) {
@@ -203,7 +213,8 @@ struct task_promise : returns<T, task_promise<T>> {
 /// A coroutine that has not started. Awaited, it runs on the awaiter's scope; spawned, on its own.
 /// Destroying one that has not started destroys its arguments, and runs nothing.
 template <class T>
-class [[nodiscard, clang::coro_await_elidable]] task {
+class [[nodiscard("a task does nothing until it is co_awaited or spawned"),
+        clang::coro_await_elidable]] task {
 public:
     using promise_type = detail::task_promise<T>;
     using value_type = T;

@@ -36,6 +36,7 @@ public:
 
     /// The task counts from now on; it is stopped at once if the group is stopping.
     void add(task_state& task) noexcept;
+    void take_failure(task_state& task) noexcept;
     void task_ended(task_state& task) noexcept;
     void fail(std::exception_ptr exception, std::error_code error) noexcept;
     void stop_all() noexcept;
@@ -124,11 +125,7 @@ private:
         auto* root = root_type::make(exec ? *exec : state_->exec(), std::move(body),
                                      std::move(options.name), where, {.group = state_});
         state_->add(*root);
-        if (options.own_failure) {
-            root->dropped();  // as a detached task
-        } else {
-            root->consume();
-        }
+        if (!options.own_failure) root->consume();
         root->start();
         root->release();
     }

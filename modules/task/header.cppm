@@ -75,6 +75,8 @@ protected:
     task_state(executor& exec, std::string name, std::source_location where);
     virtual ~task_state() = default;
     virtual void destroy() noexcept = 0;
+    /// Destroys the outcome. What that throws is contained and reported, and others go on.
+    virtual void drop_outcome() noexcept = 0;
     virtual detail::child_link& link() noexcept = 0;
     void on_end(bool stopped) noexcept;
     /// Tells the runtime of this thread; without one, stderr.
@@ -135,15 +137,13 @@ private:
     }
     ~task_root() noexcept override {}  // what T's may throw, destroy() has dealt with
     void destroy() noexcept override {
-        // A result's destructor may ask for the task's id.
-        auto* before = exchange_identity(&this->identity);
-        drop_result();
-        exchange_identity(before == &this->identity ? nullptr : before);
+        drop_outcome();
         this->~task_root();
         frame_release(this, sizeof(task_root), counted_as::task);
     }
-    /// What the destructor of a result throws is contained and reported, and others go on.
-    void drop_result() noexcept {
+    void drop_outcome() noexcept override {
+        // A result's destructor may ask for the task's id.
+        auto* before = exchange_identity(&this->identity);
         if constexpr (!std::is_nothrow_destructible_v<typename typed_link<T>::value_type>) {
             using value_type = typename typed_link<T>::value_type;
             if (auto* value = std::get_if<1>(&this->outcome)) {
@@ -159,6 +159,7 @@ private:
             }
         }
         this->outcome.template emplace<0>();
+        exchange_identity(before == &this->identity ? nullptr : before);
     }
     child_link& link() noexcept override { return *this; }
     group_member* membership() noexcept override {

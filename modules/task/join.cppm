@@ -20,7 +20,8 @@ export namespace rt {
 namespace detail {
 
 template <bool StopOnFailure, class... Ts>
-class join_children final : public combinator {
+class [[nodiscard("it does nothing until it is co_awaited")]] join_children final
+    : public combinator {
 public:
     explicit join_children(task<Ts>&&... bodies) : children_(std::move(bodies)...) {}
     join_children(join_children&& other) noexcept

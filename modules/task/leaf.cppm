@@ -209,7 +209,7 @@ protected:
 
 /// op.or_return(): the operation, with its error ending the coroutine that awaits it.
 template <class Op>
-class or_return_op final : public Op {
+class [[nodiscard("it does nothing until it is co_awaited")]] or_return_op final : public Op {
 public:
     using ends_coroutine = void;
     explicit or_return_op(Op&& op) noexcept : Op(std::move(op)) {}
@@ -243,7 +243,7 @@ private:
 };
 
 template <class Op>
-class or_throw_op final : public Op {
+class [[nodiscard("it does nothing until it is co_awaited")]] or_throw_op final : public Op {
 public:
     explicit or_throw_op(Op&& op) noexcept : Op(std::move(op)) {}
     or_throw_op(or_throw_op&& other) noexcept = default;

@@ -76,6 +76,9 @@ public:
         if (std::exchange(listed_, false)) (void)op_.delist();
     }
     value_type take() { return op_.await_resume(); }
+    void hold() noexcept {
+        if constexpr (requires { op_.hold(); }) op_.hold();
+    }
 
 private:
     Op op_;
@@ -91,6 +94,7 @@ public:
     explicit task_arm(allowed_loss<task<T>>&& arm) : child_(std::move(arm.arm)) {}
     bool enlist() noexcept { return child_.has_ended.load(std::memory_order_acquire); }
     void delist() noexcept {}
+    void hold() noexcept {}
     value_type take() { return child_.take(); }
     child<T>& scope() noexcept { return child_; }
 
@@ -128,7 +132,7 @@ template <class A>
 using arm_t = decltype(make_arm(std::declval<A>()));
 
 template <class... Arms>
-class select_op final : public combinator {
+class [[nodiscard("it does nothing until it is co_awaited")]] select_op final : public combinator {
     static constexpr std::size_t count = sizeof...(Arms);
     static constexpr std::size_t children = (std::size_t{Arms::is_child} + ... + 0);
     static_assert(count >= 1 && count <= 64, "select takes 1 to 64 arms");
@@ -166,6 +170,7 @@ public:
         if constexpr (std::is_base_of_v<promise_base, Promise>) suspend_in(h.promise());
         if (starved_) {
             if (env_->stop_requested()) return unwind(*frame_);
+            hold_all();
             env_->exec().count_forced_yield();
             env_->exec().post_later(*this);
             return std::noop_coroutine();
@@ -263,8 +268,9 @@ private:
 
     std::coroutine_handle<> begin() noexcept {
         if constexpr (children != 0) {
-            hold();  // until draining: children that end earlier do not complete the select by
-                     // their count
+            hold_all();  // a task arm may drop what another arm waits for
+            hold();      // until draining: children that end earlier do not complete the select by
+                         // their count
             if constexpr (children > 1) {
                 strand_.bind(env_->exec());
                 strand_.enter();
@@ -287,6 +293,10 @@ private:
     std::coroutine_handle<> arm_now() noexcept {
         phase_ = waiting;
         return env_->arm(*this);
+    }
+    /// What the arms wait for lives on, whoever drops it before they have been tried.
+    void hold_all() noexcept {
+        std::apply([](auto&... a) { (a.hold(), ...); }, arms_);
     }
     void delist_all() noexcept {
         std::apply([](auto&... a) { (a.delist(), ...); }, arms_);

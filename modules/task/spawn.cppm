@@ -53,7 +53,8 @@ namespace detail {
 
 /// Waits for the end of a task. Lossless: it takes the outcome only when it has won.
 template <class T, class R>
-class join_op : public leaf_op<join_op<T, R>> {
+class [[nodiscard("it does nothing until it is co_awaited")]] join_op
+    : public leaf_op<join_op<T, R>> {
 public:
     using lossless = void;
     join_op(task_root<T>* root, bool owner) noexcept : root_(root), owner_(owner) {

@@ -13,7 +13,7 @@ export namespace rt {
 
 namespace detail {
 
-class yield_op final : public wait_op {
+class [[nodiscard("it does nothing until it is co_awaited")]] yield_op final : public wait_op {
 public:
     inline explicit yield_op(std::source_location where) noexcept : where_(where) {}
     inline bool await_ready() const noexcept {
@@ -37,7 +37,8 @@ private:
     std::source_location where_;
 };
 
-class budget_op final : public leaf_op<budget_op> {
+class [[nodiscard("it does nothing until it is co_awaited")]] budget_op final
+    : public leaf_op<budget_op> {
 public:
     using lossless = void;
     inline explicit budget_op(std::source_location where) noexcept : where_(where) {}

@@ -141,6 +141,27 @@ TEST_P(Storm, without_descriptors_an_accept_in_a_select_goes_on_by_itself_b72) {
     run([] { return accepts_without_descriptors(true); });
 }
 
+// The accept named a listener that was gone.
+TEST_P(Storm, a_listener_may_go_while_an_accept_waits_for_descriptors_b75) {
+    run([]() -> rt::task<> {
+        for (bool in_select : {false, true}) {
+            auto listener = std::make_unique<rt::tcp_listener>(co_await listen());
+            auto client = co_await connect_to(*listener);
+            auto none = std::make_unique<no_descriptors>();
+            auto accepts = [](rt::tcp_listener& l, bool in_select) -> rt::task<std::error_code> {
+                if (!in_select) co_return (co_await l.accept()).error();
+                auto first = co_await rt::select(l.accept(), rt::sleep(24h));
+                co_return std::get<0>(first).error();
+            };
+            auto waits = rt::spawn(accepts(*listener, in_select));
+            co_await settle_down();
+            listener.reset();
+            none.reset();
+            EXPECT_EQ(co_await waits, rt::errc::closed);
+        }
+    });
+}
+
 rt::io_task<> echo(rt::tcp_stream peer) {
     std::array<std::byte, 512> buffer;
     while (auto n = co_await peer.read(buffer).or_return())

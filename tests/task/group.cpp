@@ -2,6 +2,7 @@
 #include "task/helpers.hpp"
 
 #include <stdexcept>
+#include <thread>
 
 namespace {
 
@@ -40,6 +41,43 @@ TEST_P(Group, a_failure_that_is_its_task_s_own_stops_nobody) {
         EXPECT_TRUE(r);
         EXPECT_EQ(done, 1);
         EXPECT_EQ(runtime().counters().unhandled, 1u);
+    });
+}
+
+/// Counts those alive, and takes its time to go.
+class slow_to_go {
+public:
+    explicit slow_to_go(std::atomic<int>& alive) : alive_(&alive) { ++alive; }
+    slow_to_go(slow_to_go&& other) noexcept : alive_(std::exchange(other.alive_, nullptr)) {}
+    ~slow_to_go() {
+        if (!alive_) return;
+        std::this_thread::sleep_for(20ms);
+        --*alive_;
+    }
+
+private:
+    std::atomic<int>* alive_;
+};
+
+// The value of a task on another worker was destroyed when the group had long returned.
+TEST_P(Group, the_values_of_its_tasks_go_before_it_returns_b28) {
+    run([&]() -> rt::task<> {
+        std::atomic<int> alive = 0;
+        unsigned other = GetParam().workers > 1 ? 1 : 0;
+        for (bool own_failure : {false, true}) {
+            (void)co_await rt::with_group([&](rt::task_group& g) -> rt::task<> {
+                g.spawn_on(other, [](std::atomic<int>& n) -> rt::task<slow_to_go> {
+                    co_await rt::yield_now();
+                    co_return slow_to_go(n);
+                }(alive));
+                g.spawn({.name = "other", .own_failure = own_failure},
+                        [](std::atomic<int>& n) -> rt::task<slow_to_go> {
+                            co_return slow_to_go(n);
+                        }(alive));
+                co_return;
+            });
+            EXPECT_EQ(alive, 0);
+        }
     });
 }
 
