@@ -37,8 +37,7 @@ rt::task<> guest(room& room, rt::tcp_stream peer) {
     room.left.notify_one();
 }
 
-// Waits until the room is empty, but two seconds at most: a guest that is idle would keep us for
-// ever.
+// Waits until the room is empty, but two seconds at most: an idle guest would keep us for ever.
 rt::task<> drain(room& room, rt::task_group& guests) {
     auto end = co_await rt::this_task::now() + 2s;
     for (;;) {
@@ -47,17 +46,16 @@ rt::task<> drain(room& room, rt::task_group& guests) {
             if (room.inside == 0) co_return;
         }
         auto first = co_await rt::select(room.left.wait(), rt::sleep_until(end));
-        if (first.index() == 1) guests.stop();  // a stop unwinds them: their streams close
-        if (first.index() == 1) co_return;
+        if (first.index() == 1) co_return guests.stop();  // it unwinds them: their streams close
     }
 }
 
 rt::io_task<> serve(rt::endpoint at) {
     auto listener = co_await rt::tcp_listener::bind(at).or_return();
+    auto interrupts = rt::signals(SIGINT, SIGTERM);  // caught from here on
+    if (!interrupts) co_return interrupts.error();
     if (auto at_port = listener.local()) say_listening(*at_port);
     room room;
-    auto interrupts = rt::signals(SIGINT, SIGTERM);
-    if (!interrupts) co_return interrupts.error();
     co_return co_await rt::with_group([&](rt::task_group& guests) -> rt::io_task<> {
         for (;;) {
             auto first = co_await rt::select(listener.accept(), interrupts->next());

@@ -17,23 +17,31 @@ struct options {
         std::cerr << why << '\n';
         std::exit(1);
     }
-    static unsigned number(std::string_view name, std::string_view text, unsigned most) {
+    static constexpr std::string_view all =
+        "--port N, --flavor work_stealing|thread_per_core, --reactor io_uring|epoll, --workers N";
+    static unsigned number(std::string_view name, std::string_view text, unsigned least,
+                           unsigned most) {
         unsigned n = 0;
         auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-        if (error != std::errc() || end != text.data() + text.size() || n > most)
-            refuse(std::string(name) + " " + std::string(text) + ": give a number from 0 to " +
-                   std::to_string(most));
+        if (error != std::errc() || end != text.data() + text.size() || n < least || n > most)
+            refuse(std::string(name) + " " + std::string(text) + ": give a number from " +
+                   std::to_string(least) + " to " + std::to_string(most));
         return n;
     }
     options(int argc, char** argv) {
         for (int i = 1; i < argc; i += 2) {
             std::string_view name = argv[i];
-            if (i + 1 == argc) refuse(std::string(name) + " needs a value");
+            if (name == "--help") {
+                std::cout << "options: " << all << '\n';
+                std::exit(0);
+            }
+            if (i + 1 == argc)
+                refuse(std::string(name) + " needs a value, or is unknown: " + std::string(all));
             std::string_view value = argv[i + 1];
             if (name == "--port") {
-                at.port = static_cast<std::uint16_t>(number(name, value, 65535));
+                at.port = static_cast<std::uint16_t>(number(name, value, 0, 65535));
             } else if (name == "--workers") {
-                builder.workers(number(name, value, 1024));
+                builder.workers(number(name, value, 1, 1024));
             } else if (name == "--flavor" && value == "work_stealing") {
                 builder.work_stealing();
             } else if (name == "--flavor" && value == "thread_per_core") {
@@ -44,8 +52,7 @@ struct options {
                 builder.reactor(rt::reactor_kind::epoll);
             } else {
                 refuse(std::string(name) + " " + std::string(value) +
-                       " is unknown: --port N, --flavor work_stealing|thread_per_core, "
-                       "--reactor io_uring|epoll, --workers N");
+                       " is unknown: " + std::string(all));
             }
         }
     }
