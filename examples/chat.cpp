@@ -51,8 +51,7 @@ rt::io_task<> converse(room& room, rt::tcp_stream stream) {
             if (!*said || !**said) break;
             co_await say(room, self, std::move(***said));
         } else if (auto& message = std::get<1>(first)) {
-            auto sent =
-                co_await rt::timeout(5s, out.write_all(std::as_bytes(std::span(**message))));
+            auto sent = co_await rt::timeout(5s, out.write_all(rt::as_bytes(**message)));
             if (!sent) farewell = "you read too slowly\n";
             if (!sent) break;
         } else {
@@ -64,7 +63,7 @@ rt::io_task<> converse(room& room, rt::tcp_stream stream) {
         auto guard = co_await room.mutex.lock();
         room.guests.erase(self);
     }
-    (void)co_await rt::timeout(1s, out.write_all(std::as_bytes(std::span(farewell))));
+    (void)co_await rt::timeout(1s, out.write_all(rt::as_bytes(farewell)));
     co_return {};
 }
 

@@ -69,7 +69,7 @@ rt::io_task<> serve(rt::tcp_stream peer) {
             open = false;
         }
         filled = input.copy(buffer.data(), input.size());
-        co_await peer.write_all(std::as_bytes(std::span(out))).or_return();
+        co_await peer.write_all(rt::as_bytes(out)).or_return();
     }
     co_return co_await rt::timeout(std::chrono::seconds(1), part_from(peer));
 }

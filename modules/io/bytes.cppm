@@ -11,6 +11,7 @@ module;
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <system_error>
 export module rt.io:bytes;
 import rt.task;
@@ -30,6 +31,11 @@ template <class W>
 concept writer = requires(W& w, std::span<const std::byte> buffer) {
     requires std::same_as<await_result_t<decltype(w.write(buffer))>, result<std::size_t>>;
 };
+
+/// The bytes of a text, to be written: peer.write_all(rt::as_bytes("hello")). They are borrowed.
+inline std::span<const std::byte> as_bytes(std::string_view text) noexcept {
+    return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 namespace detail {
 /// A reader or writer that reports more than it was given would corrupt memory: misuse.
