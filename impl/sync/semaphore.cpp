@@ -7,6 +7,7 @@ module;
 #include <cstddef>
 #include <mutex>
 #include <optional>
+#include <source_location>
 #include <system_error>
 #include <utility>
 module rt.sync;
@@ -26,16 +27,16 @@ semaphore::~semaphore() {
 }
 
 /// So many are there, and nobody who came before waits for more than there are.
-bool semaphore::reachable(std::size_t count, const detail::arm* self) const noexcept {
-    for (auto* a = waiting_.first(); a != nullptr && a != self; a = a->next_arm) {
+bool semaphore::reachable(const detail::acquire_op& op) const noexcept {
+    for (auto* a = waiting_.first(); a != nullptr && a != &op; a = a->next_arm) {
         if (request(*a).count_ > available_) return false;
     }
-    return count <= available_;
+    return op.count_ <= available_;
 }
 
 bool semaphore::take_locked(detail::acquire_op& op) noexcept {
     if (closed_) return op.refused_ = true;
-    if (op.count_ != 0 && !reachable(op.count_, &op)) return false;
+    if (op.count_ != 0 && !reachable(op)) return false;
     available_ -= op.count_;
     return op.granted_ = true;
 }
@@ -78,12 +79,9 @@ void semaphore::serve(detail::claimed_arms& granted) noexcept {
 }
 
 result<semaphore_permit> semaphore::try_acquire(std::size_t n) noexcept {
-    std::lock_guard guard(lock_);
-    if (closed_) return errc::closed;
-    if (n != 0 && !reachable(n, nullptr))
-        return std::make_error_code(std::errc::operation_would_block);
-    available_ -= n;
-    return semaphore_permit(*this, n);
+    detail::acquire_op request(*this, n, std::source_location());
+    if (!take(request)) return std::make_error_code(std::errc::operation_would_block);
+    return request.await_resume();
 }
 
 void semaphore::release(std::size_t n) noexcept {

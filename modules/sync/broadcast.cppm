@@ -4,7 +4,6 @@
 // told how many it has missed. Values are shared until a receiver copies its own, outside the lock;
 // a send is one allocation, whatever the number of receivers.
 module;
-#include <atomic>
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
@@ -18,6 +17,7 @@ module;
 #include <vector>
 export module rt.sync:broadcast;
 import rt.task;
+import :sequence;
 import :waiters;
 
 export namespace rt {
@@ -29,62 +29,21 @@ class broadcast_receiver;
 
 namespace detail {
 
-/// Numbers of values, counted from 0 for ever, and who waits for the next.
-class broadcast_core {
-public:
-    broadcast_core(const broadcast_core&) = delete;
-    broadcast_core& operator=(const broadcast_core&) = delete;
-
-    void add_sender() noexcept { senders_.fetch_add(1, std::memory_order_relaxed); }
-    /// The last one ends the channel.
-    void drop_sender() noexcept;
-    /// Its first value is the next one to be sent.
-    std::uint64_t add_receiver() noexcept;
-    void drop_receiver() noexcept;
-    [[nodiscard]] std::size_t receivers() noexcept;
-
-    // Acquire: pairs with the releases of sent_ and ended_; what they tell of is in place.
-    [[nodiscard]] bool ready(std::uint64_t place) const noexcept {
-        return sent_.load(std::memory_order_acquire) != place || ended();
-    }
-    [[nodiscard]] bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
-    bool ready_or_wait(std::uint64_t place, arm& receiver) noexcept;
-    bool forget(arm& receiver) noexcept;
-
-protected:
-    explicit broadcast_core(std::size_t capacity, std::source_location where) noexcept;
-    ~broadcast_core() = default;
-
-    mutable spin_lock lock_;
-    const std::size_t capacity_;
-    std::atomic<std::uint64_t> sent_{0};  // written under lock_
-    std::size_t receivers_ = 1;           // guarded by lock_
-    waiters waiting_;                     // guarded by lock_
-
-private:
-    std::atomic<bool> ended_{false};  // written under lock_, once
-    std::atomic<std::size_t> senders_{1};
-};
-
 template <class T>
-class broadcast_state final : public broadcast_core {
+class broadcast_state final : public sequence_core {
 public:
-    broadcast_state(std::size_t capacity, std::source_location where)
-        : broadcast_core(capacity, where), ring_(capacity) {}
+    explicit broadcast_state(std::size_t capacity) : ring_(capacity) {}
 
     /// How many receivers will get it; 0: none, and it was not taken.
     std::size_t send(T& value) {
-        if (receivers() == 0) return 0;
+        auto count = receivers();
+        if (count == 0) return 0;
         auto shared = std::make_shared<const T>(std::move(value));
-        std::size_t count;
         claimed_arms woken;
         {
             std::lock_guard guard(lock_);
-            count = receivers_;
-            auto place = sent_.load(std::memory_order_relaxed);
-            shared.swap(ring_[place % capacity_]);
-            sent_.store(place + 1, std::memory_order_release);
-            woken.add_all(waiting_);
+            shared.swap(ring_[this->count() % ring_.size()]);
+            advance(woken);
         }
         woken.complete();
         return count;
@@ -93,13 +52,13 @@ public:
     /// becomes that of the oldest, and missed tells how many lay between.
     std::shared_ptr<const T> at(std::uint64_t& place, std::uint64_t& missed) noexcept {
         std::lock_guard guard(lock_);
-        auto sent = sent_.load(std::memory_order_relaxed);
-        if (sent - place > capacity_) {
-            missed = sent - capacity_ - place;
+        auto sent = count();
+        if (sent - place > ring_.size()) {
+            missed = sent - ring_.size() - place;
             place += missed;
             return nullptr;
         }
-        return sent == place ? nullptr : ring_[place % capacity_];
+        return sent == place ? nullptr : ring_[place % ring_.size()];
     }
 
 private:
@@ -115,8 +74,8 @@ public:
         : owner_(&owner), where_(where) {}
     broadcast_recv_op(broadcast_recv_op&& other) noexcept = default;
 
-    bool try_now() const noexcept { return owner_->state().ready(owner_->place_); }
-    bool enlist() noexcept { return owner_->state().ready_or_wait(owner_->place_, *this); }
+    bool try_now() const noexcept { return owner_->state().ready(owner_->seen_); }
+    bool enlist() noexcept { return owner_->state().ready_or_wait(owner_->seen_, *this); }
     bool delist() noexcept { return owner_->state().forget(*this); }
     /// For or_return(): known before the value is taken.
     [[nodiscard]] std::error_code failure() noexcept {
@@ -162,7 +121,8 @@ public:
 template <std::copy_constructible T>
 std::pair<broadcast_sender<T>, broadcast_receiver<T>> broadcast(
     std::size_t capacity, std::source_location where = std::source_location::current()) {
-    auto state = std::make_shared<detail::broadcast_state<T>>(capacity, where);
+    if (capacity == 0) misuse("a broadcast with capacity 0: 1 is the smallest", where);
+    auto state = std::make_shared<detail::broadcast_state<T>>(capacity);
     broadcast_receiver<T> first(state, 0);
     return {broadcast_sender<T>(std::move(state)), std::move(first)};
 }
@@ -170,62 +130,43 @@ std::pair<broadcast_sender<T>, broadcast_receiver<T>> broadcast(
 /// The sending end. Copies send into the same channel; when the last one has gone, the receivers
 /// see the end after the values that are kept.
 template <class T>
-class broadcast_sender {
+class broadcast_sender : detail::sending_end<detail::broadcast_state<T>> {
+    using base = detail::sending_end<detail::broadcast_state<T>>;
+
 public:
     using value_type = T;
-
-    broadcast_sender(const broadcast_sender& other) noexcept : state_(other.state_) {
-        if (state_) state_->add_sender();
-    }
-    broadcast_sender(broadcast_sender&& other) noexcept = default;
-    broadcast_sender& operator=(broadcast_sender other) noexcept {
-        std::swap(state_, other.state_);
-        return *this;
-    }
-    ~broadcast_sender() {
-        if (state_) state_->drop_sender();
-    }
 
     /// Sends at once, from any thread: how many receivers it goes to; errc::closed when there is
     /// none, and then the value stays with the caller.
     result<std::size_t> send(T&& value) {
-        auto count = state().send(value);
+        auto count = this->state().send(value);
         if (count == 0) return errc::closed;
         return count;
     }
     result<std::size_t> send(const T& value) { return send(T(value)); }
     /// Another receiver, which gets what is sent from now on.
     [[nodiscard]] broadcast_receiver<T> subscribe() const {
-        return broadcast_receiver<T>(state_, state().add_receiver());
+        return broadcast_receiver<T>(this->state_, this->state().add_receiver());
     }
-    [[nodiscard]] std::size_t receivers() const noexcept { return state().receivers(); }
+    [[nodiscard]] std::size_t receivers() const noexcept { return this->state().receivers(); }
 
 private:
     friend std::pair<broadcast_sender<T>, broadcast_receiver<T>> broadcast<T>(std::size_t,
                                                                               std::source_location);
     explicit broadcast_sender(std::shared_ptr<detail::broadcast_state<T>> state) noexcept
-        : state_(std::move(state)) {}
-    detail::broadcast_state<T>& state() const noexcept {
-        if (!state_) misuse("a sender that was moved from is used");
-        return *state_;
-    }
-    std::shared_ptr<detail::broadcast_state<T>> state_;
+        : base(std::move(state)) {}
 };
 
 /// A receiving end; a stream of result<T>. One receive at a time.
 template <class T>
-class broadcast_receiver {
+class broadcast_receiver : detail::receiving_end<detail::broadcast_state<T>> {
+    using base = detail::receiving_end<detail::broadcast_state<T>>;
+
 public:
     using value_type = result<T>;
 
     broadcast_receiver(broadcast_receiver&& other) noexcept = default;
-    broadcast_receiver& operator=(broadcast_receiver&& other) noexcept {
-        broadcast_receiver(std::move(other)).swap(*this);
-        return *this;
-    }
-    ~broadcast_receiver() {
-        if (state_) state_->drop_receiver();
-    }
+    broadcast_receiver& operator=(broadcast_receiver&& other) noexcept = default;
 
     /// co_await rx.recv(): waits for the next value: a copy. errc::lagged, once, when values were
     /// overwritten before they were received: missed() tells how many, and the next receive gives
@@ -240,7 +181,8 @@ public:
     /// The next value if it is there: std::errc::operation_would_block when it is not.
     result<T> try_recv() {
         std::error_code error;
-        if (!state().ready(place_)) return std::make_error_code(std::errc::operation_would_block);
+        if (!this->state().ready(this->seen_))
+            return std::make_error_code(std::errc::operation_would_block);
         auto value = settle(error);
         if (error) return error;
         return T(*value);
@@ -253,12 +195,7 @@ public:
     [[nodiscard]] std::uint64_t missed() const noexcept { return missed_; }
     /// Another receiver of the same channel, which gets what is sent from now on.
     [[nodiscard]] broadcast_receiver resubscribe() const {
-        return broadcast_receiver(state_, state().add_receiver());
-    }
-    void swap(broadcast_receiver& other) noexcept {
-        std::swap(state_, other.state_);
-        std::swap(place_, other.place_);
-        std::swap(missed_, other.missed_);
+        return broadcast_receiver(this->state_, this->state().add_receiver());
     }
 
 private:
@@ -268,14 +205,14 @@ private:
                                                                               std::source_location);
     broadcast_receiver(std::shared_ptr<detail::broadcast_state<T>> state,
                        std::uint64_t place) noexcept
-        : state_(std::move(state)), place_(place) {}
+        : base(std::move(state), place) {}
 
     /// Once ready: moves on by a value, over what is lost, or not at all.
     std::shared_ptr<const T> settle(std::error_code& error) noexcept {
         std::uint64_t missed = 0;
-        auto value = state().at(place_, missed);
+        auto value = this->state().at(this->seen_, missed);
         if (value) {
-            ++place_;
+            ++this->seen_;
         } else if (missed != 0) {
             missed_ = missed;
             error = errc::lagged;
@@ -284,12 +221,6 @@ private:
         }
         return value;
     }
-    detail::broadcast_state<T>& state() const noexcept {
-        if (!state_) misuse("a receiver that was moved from is used");
-        return *state_;
-    }
-    std::shared_ptr<detail::broadcast_state<T>> state_;
-    std::uint64_t place_;
     std::uint64_t missed_ = 0;
 };
 

@@ -74,26 +74,55 @@ private:
     detail::channel_state<T>* state_;
 };
 
+namespace detail {
+
+/// What the senders of bounded and unbounded channels share: their count, and the end.
+template <class T>
+class channel_sender {
+public:
+    using value_type = T;
+
+    channel_sender(const channel_sender& other) noexcept : state_(other.state_) {
+        if (state_ != nullptr) state_->add_sender();
+    }
+    channel_sender(channel_sender&& other) noexcept
+        : state_(std::exchange(other.state_, nullptr)) {}
+    channel_sender& operator=(channel_sender other) noexcept {
+        std::swap(state_, other.state_);
+        return *this;
+    }
+    ~channel_sender() {
+        if (state_ != nullptr) state_->drop_sender();
+    }
+
+    /// co_await tx.closed(): waits until the receiver is closed or gone. Withdrawn by a stop; may
+    /// lose a select.
+    auto closed(std::source_location where = std::source_location::current()) noexcept {
+        return closed_op<channel_core>(state(), where);
+    }
+    [[nodiscard]] bool is_closed() const noexcept { return state().closed(); }
+
+protected:
+    explicit channel_sender(channel_state<T>& state) noexcept : state_(&state) {}
+    channel_state<T>& state() const noexcept {
+        if (state_ == nullptr) misuse("a sender that was moved from is used");
+        return *state_;
+    }
+
+private:
+    channel_state<T>* state_;
+};
+
+}  // namespace detail
+
 /// The sending end. Copies send into the same channel; when the last one has gone, and no permit is
 /// out, the receiver sees the end after the values. It must outlive the operations that were made
 /// with it.
 template <class T>
-class sender {
+class sender : public detail::channel_sender<T> {
+    using detail::channel_sender<T>::state;
+
 public:
-    using value_type = T;
-
-    sender(const sender& other) noexcept : state_(other.state_) {
-        if (state_ != nullptr) state_->add_sender();
-    }
-    sender(sender&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
-    sender& operator=(sender other) noexcept {
-        std::swap(state_, other.state_);
-        return *this;
-    }
-    ~sender() {
-        if (state_ != nullptr) state_->drop_sender();
-    }
-
     /// co_await tx.send(value): waits for a place, and gives result<void>; errc::closed when the
     /// receiver was closed or is gone.
     ///
@@ -129,17 +158,11 @@ public:
     auto reserve(std::source_location where = std::source_location::current()) noexcept {
         return detail::reserve_op<T>(state(), nullptr, where);
     }
-    /// co_await tx.closed(): waits until the receiver is closed or gone. Withdrawn by a stop; may
-    /// lose a select.
-    auto closed(std::source_location where = std::source_location::current()) noexcept {
-        return detail::closed_op<detail::channel_core>(state(), where);
-    }
     /// send(), for a thread that is not the runtime's: it stands still meanwhile. Misuse in a task.
     result<void> blocking_send(T value,
                                std::source_location where = std::source_location::current()) {
         return sync_wait(send(std::move(value), where), where);
     }
-    [[nodiscard]] bool is_closed() const noexcept { return state().closed(); }
     [[nodiscard]] std::size_t capacity() const noexcept { return state().capacity(); }
     /// Does not keep the channel open.
     [[nodiscard]] weak_sender<sender> downgrade() const noexcept {
@@ -149,39 +172,21 @@ public:
 private:
     friend class weak_sender<sender>;
     friend std::pair<sender<T>, receiver<T>> channel<T>(std::size_t, std::source_location);
-    explicit sender(detail::channel_state<T>& state) noexcept : state_(&state) {}
-    detail::channel_state<T>& state() const noexcept {
-        if (state_ == nullptr) misuse("a sender that was moved from is used");
-        return *state_;
-    }
-    detail::channel_state<T>* state_;
+    explicit sender(detail::channel_state<T>& state) noexcept : detail::channel_sender<T>(state) {}
 };
 
 /// The sending end of an unbounded channel; as sender, but that a send never waits.
 template <class T>
-class unbounded_sender {
+class unbounded_sender : public detail::channel_sender<T> {
+    using detail::channel_sender<T>::state;
+
 public:
-    using value_type = T;
-
-    unbounded_sender(const unbounded_sender& other) noexcept : state_(other.state_) {
-        if (state_ != nullptr) state_->add_sender();
-    }
-    unbounded_sender(unbounded_sender&& other) noexcept
-        : state_(std::exchange(other.state_, nullptr)) {}
-    unbounded_sender& operator=(unbounded_sender other) noexcept {
-        std::swap(state_, other.state_);
-        return *this;
-    }
-    ~unbounded_sender() {
-        if (state_ != nullptr) state_->drop_sender();
-    }
-
     /// Sends at once, from any thread: errc::closed when the receiver was closed or is gone, and
     /// the value stays with the caller. Throws std::bad_alloc, and has sent nothing then.
     result<void> send(T&& value) {
         state().prepare();
         detail::space_request request{std::addressof(value)};
-        (void)state_->admit(request);
+        (void)state().admit(request);
         if (request.verdict == detail::admission::closed) return errc::closed;
         return {};
     }
@@ -190,11 +195,6 @@ public:
     {
         return send(T(value));
     }
-    /// As sender::closed().
-    auto closed(std::source_location where = std::source_location::current()) noexcept {
-        return detail::closed_op<detail::channel_core>(state(), where);
-    }
-    [[nodiscard]] bool is_closed() const noexcept { return state().closed(); }
     [[nodiscard]] weak_sender<unbounded_sender> downgrade() const noexcept {
         return weak_sender<unbounded_sender>(state());
     }
@@ -203,12 +203,8 @@ private:
     friend class weak_sender<unbounded_sender>;
     template <class U>
     friend std::pair<unbounded_sender<U>, receiver<U>> unbounded_channel();
-    explicit unbounded_sender(detail::channel_state<T>& state) noexcept : state_(&state) {}
-    detail::channel_state<T>& state() const noexcept {
-        if (state_ == nullptr) misuse("a sender that was moved from is used");
-        return *state_;
-    }
-    detail::channel_state<T>* state_;
+    explicit unbounded_sender(detail::channel_state<T>& state) noexcept
+        : detail::channel_sender<T>(state) {}
 };
 
 /// Knows a channel without keeping it open: the receiver's end does not wait for it.

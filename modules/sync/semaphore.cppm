@@ -132,7 +132,7 @@ private:
     bool take_or_wait(detail::acquire_op& op) noexcept;
     bool take_locked(detail::acquire_op& op) noexcept;
     bool forget_request(detail::acquire_op& op) noexcept;
-    bool reachable(std::size_t count, const detail::arm* before) const noexcept;
+    bool reachable(const detail::acquire_op& op) const noexcept;
     void serve(detail::claimed_arms& granted) noexcept;
 
     mutable detail::spin_lock lock_;

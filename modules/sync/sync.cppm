@@ -8,5 +8,6 @@ export import :channel_ops;
 export import :channel;
 export import :oneshot;
 export import :semaphore;
+export import :sequence;
 export import :broadcast;
 export import :watch;

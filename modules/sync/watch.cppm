@@ -4,7 +4,6 @@
 // The value is read and changed in place under a lock that blocks its thread, so what runs under it
 // should be short, and must not use the same watch.
 module;
-#include <atomic>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +19,7 @@ module;
 export module rt.sync:watch;
 import rt.task;
 import :channel_ops;
+import :sequence;
 import :waiters;
 
 export namespace rt {
@@ -31,52 +31,20 @@ class watch_receiver;
 
 namespace detail {
 
-/// The count of changes, who waits for the next, and how many there are on either side.
-class watch_core {
-public:
-    watch_core() noexcept = default;
-    watch_core(const watch_core&) = delete;
-    watch_core& operator=(const watch_core&) = delete;
-
-    void add_sender() noexcept { senders_.fetch_add(1, std::memory_order_relaxed); }
-    void drop_sender() noexcept;
-    void add_receiver() noexcept;
-    void drop_receiver() noexcept;
-    /// The value has been changed.
-    void changed() noexcept;
-
-    // Acquire: pairs with the releases in changed() and drop_sender().
-    [[nodiscard]] std::uint64_t version() const noexcept {
-        return version_.load(std::memory_order_acquire);
-    }
-    [[nodiscard]] bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
-    [[nodiscard]] bool ready(std::uint64_t seen) const noexcept {
-        return version() != seen || ended();
-    }
-    bool ready_or_wait(std::uint64_t seen, arm& receiver) noexcept;
-    bool forget(arm& receiver) noexcept;
-
-    // For the senders: no receiver is left.
-    bool closed() noexcept;
-    bool closed_or_wait(arm& watcher) noexcept;
-    bool forget_watcher(arm& watcher) noexcept;
-
-protected:
-    ~watch_core() = default;
-
-private:
-    spin_lock lock_;
-    std::atomic<std::uint64_t> version_{0};  // written under lock_
-    std::atomic<bool> ended_{false};         // written under lock_, once
-    std::size_t receivers_ = 1;              // guarded by lock_
-    waiters waiting_;                        // guarded by lock_
-    waiters watching_;                       // guarded by lock_; wait for closed()
-    std::atomic<std::size_t> senders_{1};
-};
-
+/// The value is changed under the mutex, and counted after that. So a receiver that reads the count
+/// first and the value then has seen at least the change that it has counted: it may be told of a
+/// value that it saw already, and never misses one.
 template <class T>
-struct watch_state final : watch_core {
+struct watch_state final : sequence_core {
     explicit watch_state(T&& first) : value(std::move(first)) {}
+    void changed() noexcept {
+        claimed_arms woken;
+        {
+            std::lock_guard guard(lock_);
+            advance(woken);
+        }
+        woken.complete();
+    }
     mutable std::shared_mutex mutex;
     T value;  // guarded by mutex
 };
@@ -138,31 +106,22 @@ std::pair<watch_sender<T>, watch_receiver<T>> watch(T first) {
 /// The sending end. Copies change the same value; when the last one has gone, receivers see the
 /// end after the last change.
 template <class T>
-class watch_sender {
+class watch_sender : detail::sending_end<detail::watch_state<T>> {
+    using base = detail::sending_end<detail::watch_state<T>>;
+    using base::state;
+
 public:
     using value_type = T;
-
-    watch_sender(const watch_sender& other) noexcept : state_(other.state_) {
-        if (state_) state_->add_sender();
-    }
-    watch_sender(watch_sender&& other) noexcept = default;
-    watch_sender& operator=(watch_sender other) noexcept {
-        std::swap(state_, other.state_);
-        return *this;
-    }
-    ~watch_sender() {
-        if (state_) state_->drop_sender();
-    }
 
     /// A new value; errc::closed when nobody receives any more: the value is set all the same, for
     /// those who subscribe later.
     result<void> send(T value) {
         {
             std::lock_guard guard(state().mutex);
-            std::swap(state_->value, value);  // the old one goes outside the lock
+            std::swap(state().value, value);  // the old one goes outside the lock
         }
-        state_->changed();
-        if (state_->closed()) return errc::closed;
+        state().changed();
+        if (state().closed()) return errc::closed;
         return {};
     }
     /// f(T&) changes the value in place, and all are told. If f throws, nobody is, and the value is
@@ -179,64 +138,47 @@ public:
     bool modify_if(F&& f) {
         {
             std::lock_guard guard(state().mutex);
-            if (!std::invoke(f, state_->value)) return false;
+            if (!std::invoke(f, state().value)) return false;
         }
-        state_->changed();
+        state().changed();
         return true;
     }
     /// f(const T&), under the lock.
     template <class F>
     decltype(auto) with(F&& f) const {
         std::shared_lock guard(state().mutex);
-        return std::invoke(std::forward<F>(f), std::as_const(state_->value));
+        return std::invoke(std::forward<F>(f), std::as_const(state().value));
     }
     [[nodiscard]] T get() const {
         return with([](const T& value) { return value; });
     }
     /// Another receiver, for which the present value counts as seen.
     [[nodiscard]] watch_receiver<T> subscribe() const {
-        auto seen = state().version();
-        state_->add_receiver();
-        return watch_receiver<T>(state_, seen);
+        return watch_receiver<T>(this->state_, state().add_receiver());
     }
     /// co_await tx.closed(): waits until there is no receiver. Withdrawn by a stop; may lose a
     /// select.
     auto closed(std::source_location where = std::source_location::current()) noexcept {
-        return detail::closed_op<detail::watch_core>(state(), where);
+        return detail::closed_op<detail::sequence_core>(state(), where);
     }
     [[nodiscard]] bool is_closed() const noexcept { return state().closed(); }
 
 private:
     friend std::pair<watch_sender<T>, watch_receiver<T>> watch<T>(T);
     explicit watch_sender(std::shared_ptr<detail::watch_state<T>> state) noexcept
-        : state_(std::move(state)) {}
-    detail::watch_state<T>& state() const noexcept {
-        if (!state_) misuse("a sender that was moved from is used");
-        return *state_;
-    }
-    std::shared_ptr<detail::watch_state<T>> state_;
+        : base(std::move(state)) {}
 };
 
 /// A receiving end: it knows which value it has seen. Copies have seen the same. A stream of
 /// values.
 template <class T>
-class watch_receiver {
+class watch_receiver : detail::receiving_end<detail::watch_state<T>> {
+    using base = detail::receiving_end<detail::watch_state<T>>;
+    using base::seen_;
+    using base::state;
+
 public:
     using value_type = T;
-
-    watch_receiver(const watch_receiver& other) noexcept
-        : state_(other.state_), seen_(other.seen_) {
-        if (state_) state_->add_receiver();
-    }
-    watch_receiver(watch_receiver&& other) noexcept = default;
-    watch_receiver& operator=(watch_receiver other) noexcept {
-        std::swap(state_, other.state_);
-        std::swap(seen_, other.seen_);
-        return *this;
-    }
-    ~watch_receiver() {
-        if (state_) state_->drop_receiver();
-    }
 
     /// co_await rx.changed(): waits until there is a value that was not seen, and marks it seen;
     /// errc::closed when the senders have gone and the last value was seen.
@@ -258,8 +200,8 @@ public:
             bool over = state().ended();  // before the value is looked at
             {
                 std::shared_lock guard(state().mutex);
-                seen_ = state().version();
-                if (std::invoke(holds, std::as_const(state_->value))) co_return T(state_->value);
+                seen_ = state().count();
+                if (std::invoke(holds, std::as_const(state().value))) co_return T(state().value);
             }
             if (over) co_return errc::closed;
             (void)co_await changed();
@@ -269,7 +211,7 @@ public:
     template <class F>
     decltype(auto) with(F&& f) const {
         std::shared_lock guard(state().mutex);
-        return std::invoke(std::forward<F>(f), std::as_const(state_->value));
+        return std::invoke(std::forward<F>(f), std::as_const(state().value));
     }
     [[nodiscard]] T get() const {
         return with([](const T& value) { return value; });
@@ -277,11 +219,11 @@ public:
     /// The value, marked seen.
     [[nodiscard]] T get_and_see() {
         std::shared_lock guard(state().mutex);
-        seen_ = state().version();
-        return state_->value;
+        seen_ = state().count();
+        return state().value;
     }
-    [[nodiscard]] bool has_changed() const noexcept { return state().version() != seen_; }
-    void mark_seen() noexcept { seen_ = state().version(); }
+    [[nodiscard]] bool has_changed() const noexcept { return state().count() != seen_; }
+    void mark_seen() noexcept { seen_ = state().count(); }
     [[nodiscard]] bool is_closed() const noexcept { return state().ended(); }
 
 private:
@@ -289,13 +231,7 @@ private:
     friend class detail::changed_op<T>;
     friend std::pair<watch_sender<T>, watch_receiver<T>> watch<T>(T);
     watch_receiver(std::shared_ptr<detail::watch_state<T>> state, std::uint64_t seen) noexcept
-        : state_(std::move(state)), seen_(seen) {}
-    detail::watch_state<T>& state() const noexcept {
-        if (!state_) misuse("a receiver that was moved from is used");
-        return *state_;
-    }
-    std::shared_ptr<detail::watch_state<T>> state_;
-    std::uint64_t seen_;
+        : base(std::move(state), seen) {}
 };
 
 }  // namespace rt

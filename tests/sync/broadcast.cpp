@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/run.hpp"
+#include "sync/helpers.hpp"
 import rt;
 
 namespace {
@@ -144,24 +144,19 @@ TEST_P(Broadcast, values_and_misses_add_up_under_selects_and_stops_b31_b54) {
             }
             EXPECT_EQ(next, values);
         };
-        auto workers = rt::current_executor()->worker_count();
         std::vector<rt::join_handle<>> all;
         for (unsigned i = 0; i < 4; ++i)
-            all.push_back(rt::spawn_on(i % workers, receives(tx.subscribe(), i + 1)));
+            all.push_back(spawn_across(i, receives(tx.subscribe(), i + 1)));
         std::vector<rt::join_handle<>> stopped;
         for (unsigned i = 0; i < 4; ++i)
-            stopped.push_back(rt::spawn_on(i % workers, receives(tx.subscribe(), i + 9)));
+            stopped.push_back(spawn_across(i, receives(tx.subscribe(), i + 9)));
         std::thread sender([tx = std::move(tx)]() mutable {
             for (std::uint64_t i = 0; i < values; ++i) {
                 (void)tx.send(i);
                 if (i % 8 == 0) std::this_thread::yield();
             }
         });
-        for (auto& h : stopped) {
-            co_await rt::yield_now();
-            h.stop();
-        }
-        for (auto& h : stopped) (void)co_await h.outcome();
+        co_await stop_all(stopped);
         for (auto& h : all) co_await h;
         sender.join();
     });

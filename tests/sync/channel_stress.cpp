@@ -9,20 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "support/run.hpp"
+#include "sync/helpers.hpp"
 import rt;
 
 namespace {
 
 class ChannelStress : public EveryRuntime {};
 EVERY_RUNTIME(ChannelStress);
-
-/// On all workers in turn: in thread per core, spawn would stay on one.
-template <class T>
-rt::join_handle<T> spawn_across(std::size_t i, rt::task<T> body) {
-    auto workers = rt::current_executor()->worker_count();
-    return rt::spawn_on(static_cast<unsigned>(i % workers), std::move(body));
-}
 
 struct message {
     std::unique_ptr<long> value;  // moved from: the message was taken

@@ -9,20 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "support/run.hpp"
+#include "sync/helpers.hpp"
 import rt;
 
 namespace {
 
 class Notify : public EveryRuntime {};
 EVERY_RUNTIME(Notify);
-
-/// On all workers in turn: in thread per core, spawn would stay on one.
-template <class T>
-rt::join_handle<T> spawn_across(std::size_t i, rt::task<T> body) {
-    auto workers = rt::current_executor()->worker_count();
-    return rt::spawn_on(static_cast<unsigned>(i % workers), std::move(body));
-}
 
 /// Whether the bell has a notification stored; takes it.
 bool take_stored(rt::notify& bell) { return bell.wait().try_now(); }

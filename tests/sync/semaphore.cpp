@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/run.hpp"
+#include "sync/helpers.hpp"
 import rt;
 
 namespace {
@@ -176,9 +176,8 @@ TEST_P(Semaphore, permits_add_up_under_random_withdrawals_b54_b31) {
             }
         };
         std::minstd_rand random(7);
-        auto workers = rt::current_executor()->worker_count();
         std::vector<rt::join_handle<>> all;
-        for (unsigned i = 0; i < tasks; ++i) all.push_back(rt::spawn_on(i % workers, works(i)));
+        for (unsigned i = 0; i < tasks; ++i) all.push_back(spawn_across(i, works(i)));
         for (std::size_t i = 0; i < all.size(); ++i) {
             if (i % 3 != 0) continue;
             for (auto n = random() % 500; n > 0; --n) co_await rt::yield_now();

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/run.hpp"
+#include "sync/helpers.hpp"
 import rt;
 
 namespace {
@@ -137,11 +137,10 @@ TEST_P(Watch, everybody_sees_the_last_value_under_selects_and_stops_b31_b54) {
                 seen = now;
             }
         };
-        auto workers = rt::current_executor()->worker_count();
         std::vector<rt::join_handle<int>> all, stopped;
         for (unsigned i = 0; i < 4; ++i) {
-            all.push_back(rt::spawn_on(i % workers, follows(rx, i + 1)));
-            stopped.push_back(rt::spawn_on(i % workers, follows(rx, i + 9)));
+            all.push_back(spawn_across(i, follows(rx, i + 1)));
+            stopped.push_back(spawn_across(i, follows(rx, i + 9)));
         }
         std::thread sender([tx = std::move(tx)]() mutable {
             for (int i = 1; i <= last; ++i) {
@@ -149,11 +148,7 @@ TEST_P(Watch, everybody_sees_the_last_value_under_selects_and_stops_b31_b54) {
                 if (i % 8 == 0) std::this_thread::yield();
             }
         });
-        for (auto& h : stopped) {
-            co_await rt::yield_now();
-            h.stop();
-        }
-        for (auto& h : stopped) (void)co_await h.outcome();
+        co_await stop_all(stopped);
         for (auto& h : all) EXPECT_EQ(co_await h, last);
         sender.join();
     });

@@ -1,6 +1,3 @@
-// The value is changed under the mutex of watch_state, and counted after that. So a receiver that
-// reads the count first and the value then has seen at least the change that it has counted: it may
-// be told of a value that it saw already, and never misses one.
 module;
 #include <atomic>
 #include <cstddef>
@@ -10,7 +7,8 @@ module rt.sync;
 
 namespace rt::detail {
 
-void watch_core::drop_sender() noexcept {
+void sequence_core::drop_sender() noexcept {
+    // Release and acquire: whoever is last sees the others' sends as done.
     if (senders_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     claimed_arms woken;
     {
@@ -21,12 +19,13 @@ void watch_core::drop_sender() noexcept {
     woken.complete();
 }
 
-void watch_core::add_receiver() noexcept {
+std::uint64_t sequence_core::add_receiver() noexcept {
     std::lock_guard guard(lock_);
     ++receivers_;
+    return count_.load(std::memory_order_relaxed);
 }
 
-void watch_core::drop_receiver() noexcept {
+void sequence_core::drop_receiver() noexcept {
     claimed_arms woken;
     {
         std::lock_guard guard(lock_);
@@ -35,41 +34,36 @@ void watch_core::drop_receiver() noexcept {
     woken.complete();
 }
 
-void watch_core::changed() noexcept {
-    claimed_arms woken;
-    {
-        std::lock_guard guard(lock_);
-        version_.fetch_add(1, std::memory_order_release);
-        woken.add_all(waiting_);
-    }
-    woken.complete();
+std::size_t sequence_core::receivers() noexcept {
+    std::lock_guard guard(lock_);
+    return receivers_;
 }
 
-bool watch_core::ready_or_wait(std::uint64_t seen, arm& receiver) noexcept {
+void sequence_core::advance(claimed_arms& woken) noexcept {
+    count_.fetch_add(1, std::memory_order_release);
+    woken.add_all(waiting_);
+}
+
+bool sequence_core::ready_or_wait(std::uint64_t seen, arm& receiver) noexcept {
     std::lock_guard guard(lock_);
     if (ready(seen)) return true;
     waiting_.push(receiver);
     return false;
 }
 
-bool watch_core::forget(arm& receiver) noexcept {
+bool sequence_core::forget(arm& receiver) noexcept {
     std::lock_guard guard(lock_);
     return waiting_.remove(receiver);
 }
 
-bool watch_core::closed() noexcept {
-    std::lock_guard guard(lock_);
-    return receivers_ == 0;
-}
-
-bool watch_core::closed_or_wait(arm& watcher) noexcept {
+bool sequence_core::closed_or_wait(arm& watcher) noexcept {
     std::lock_guard guard(lock_);
     if (receivers_ == 0) return true;
     watching_.push(watcher);
     return false;
 }
 
-bool watch_core::forget_watcher(arm& watcher) noexcept {
+bool sequence_core::forget_watcher(arm& watcher) noexcept {
     std::lock_guard guard(lock_);
     return watching_.remove(watcher);
 }
