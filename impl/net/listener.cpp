@@ -72,7 +72,6 @@ bool accept_op::try_now() noexcept {
         paused_ = exhausted_ = false;
     }
     if (exhausted_) return false;
-    prepare();
     if (!io_op::try_now()) return resumed && selected() && enlist();
     if (!out_of_descriptors()) return true;
     // The arm of a select is not enlisted again: it goes from the socket's list to the wheel by
@@ -87,7 +86,6 @@ bool accept_op::try_now() noexcept {
 bool accept_op::enlist() noexcept {
     hold();  // through the pauses too
     if (!exhausted_) {
-        prepare();
         if (!io_op::enlist()) return false;
         if (!out_of_descriptors()) return true;
     }

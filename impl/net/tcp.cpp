@@ -56,14 +56,7 @@ public:
         size = to_sockaddr(to, address_);
     }
     connect_op(connect_op&&) noexcept = default;
-    bool try_now() noexcept {
-        data = &address_;
-        return io_op::try_now();
-    }
-    bool enlist() noexcept {
-        data = &address_;
-        return io_op::enlist();
-    }
+    void prepare() noexcept { data = &address_; }
     rt::result<void> await_resume() const noexcept { return failure(); }
     const char* what() const noexcept { return "rt::tcp_stream::connect"; }
     std::source_location where() const noexcept { return std::source_location::current(); }

@@ -2,11 +2,12 @@
 // async-signal-safe: a fixed table of pipes (signal-safety(7)).
 //
 // A place of the table: `writer` is the pipe's descriptor, free or taken by whoever makes the
-// stream, and `busy` counts handlers that are in it. Its owner sets the writer to free_place and
-// waits until it is not busy before it closes the pipe: no handler writes to a descriptor that has
-// become another's. A handler may interrupt that very wait on the same thread; it finds the place
-// free then and leaves, so the wait ends. (seq_cst: a handler says "busy" and then looks at the
-// writer, an owner frees the writer and then looks at "busy"; one of them must see the other.)
+// stream, and `busy` counts handlers that are in it. Its owner sets the writer to taken_place,
+// waits until it is not busy, closes the pipe and frees the place: no handler writes to a
+// descriptor that has become another's. A handler may interrupt that very wait on the same thread;
+// it finds no writer then and leaves, so the wait ends. (seq_cst: a handler says "busy" and then
+// looks at the writer, an owner takes the writer and then looks at "busy"; one of them must see the
+// other.)
 module;
 #include <fcntl.h>
 #include <signal.h>
@@ -117,14 +118,9 @@ int signal_watch::close() noexcept {
     return ::read(static_cast<int>(reader_.native()), &unread, 1) == 1 ? unread : 0;
 }
 
-}  // namespace detail
-
-namespace detail {
-
 bool ctrl_c_op::try_now() noexcept {
     if (error_) return true;
     number_ = pending.exchange(0, std::memory_order_acq_rel);
-    data = &byte_;
     return number_ != 0 || io_op::try_now();
 }
 

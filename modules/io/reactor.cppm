@@ -164,7 +164,8 @@ void release(io_object& object) noexcept;
 [[nodiscard]] std::error_code error_of(const io_request& request) noexcept;
 [[nodiscard]] bool was_withdrawn(const io_request& request) noexcept;
 
-/// The base of every operation on a descriptor. Derived gives await_resume(), what() and where().
+/// The base of every operation on a descriptor. Derived gives await_resume(), what() and where();
+/// one whose buffer is in itself says where that is in prepare(), once it moves no more.
 template <class Derived>
 class io_op : public leaf_op<Derived>, public io_request {
 public:
@@ -176,12 +177,14 @@ public:
 
     bool try_now() noexcept {
         auto& reactor = here();
-        if (closed_already(*this, reactor, static_cast<Derived&>(*this).where())) return true;
+        prepare_buffer();
+        if (closed_already(*this, reactor, self().where())) return true;
         return reactor.try_now(*this, this->selected());
     }
     bool enlist() noexcept {
         who = this;
         hold();
+        prepare_buffer();
         return here().enlist(*this, this->selected() ? this : nullptr);
     }
     bool delist() noexcept {
@@ -209,10 +212,11 @@ protected:
     }
 
 private:
-    reactor& here() noexcept {
-        auto& self = static_cast<Derived&>(*this);
-        return reactor_of(self, self.what(), self.where());
+    Derived& self() noexcept { return static_cast<Derived&>(*this); }
+    void prepare_buffer() noexcept {
+        if constexpr (requires { self().prepare(); }) self().prepare();
     }
+    reactor& here() noexcept { return reactor_of(self(), self().what(), self().where()); }
 };
 
 /// Why a reactor was not to be had.

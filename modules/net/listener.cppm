@@ -45,6 +45,7 @@ public:
         : io_op(h.object(), io_kind::accept, nullptr, 0), where_(where) {}
     accept_op(accept_op&&) noexcept = default;
 
+    void prepare() noexcept;
     bool try_now() noexcept;
     bool enlist() noexcept;
     bool delist() noexcept;
@@ -60,7 +61,6 @@ private:
         accept_op* op = nullptr;
         std::atomic<bool> over{false};
     };
-    void prepare() noexcept;
     bool out_of_descriptors() noexcept;
     void wait_for_descriptors() noexcept;
 

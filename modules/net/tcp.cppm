@@ -115,14 +115,7 @@ public:
     vectored_op(const io_handle& h, std::span<const std::span<const std::byte>> buffers,
                 std::source_location where) noexcept;
     vectored_op(vectored_op&&) noexcept = default;
-    inline bool try_now() noexcept {
-        data = &vector_;
-        return io_op::try_now();
-    }
-    inline bool enlist() noexcept {
-        data = &vector_;
-        return io_op::enlist();
-    }
+    inline void prepare() noexcept { data = &vector_; }
     inline rt::result<std::size_t> await_resume() const noexcept {
         if (result < 0) return failure();
         return static_cast<std::size_t>(result);

@@ -27,11 +27,8 @@ public:
     /// A signal that came and was not taken is kept for the next.
     ~ctrl_c_op();
 
+    void prepare() noexcept { data = &byte_; }
     bool try_now() noexcept;
-    bool enlist() noexcept {
-        data = &byte_;
-        return io_op::enlist();
-    }
     [[nodiscard]] std::error_code failure() const noexcept {
         return error_ ? error_ : io_op::failure();
     }

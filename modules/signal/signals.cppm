@@ -47,14 +47,7 @@ public:
     signal_op(const io_handle& h, std::source_location where) noexcept
         : io_op(h.object(), io_kind::read, nullptr, 1), where_(where) {}
     signal_op(signal_op&&) noexcept = default;
-    bool try_now() noexcept {
-        data = &number_;
-        return io_op::try_now();
-    }
-    bool enlist() noexcept {
-        data = &number_;
-        return io_op::enlist();
-    }
+    void prepare() noexcept { data = &number_; }
     std::optional<int> await_resume() const noexcept {
         if (result != 1) return std::nullopt;
         return int{number_};
