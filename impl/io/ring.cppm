@@ -3,7 +3,8 @@
 //
 // A single-issuer ring leaves its work to its own thread's enter (DEFER_TASKRUN). Rings of the
 // stealing flavor do not, since then nobody else could ever see a stuck owner's completions: they
-// have it done whenever their thread is in the kernel anyway (COOP_TASKRUN), a clock tick at least.
+// have it done when their thread is in the kernel anyway (COOP_TASKRUN), at the next clock tick at
+// the latest.
 module;
 #include <liburing.h>
 #include <poll.h>

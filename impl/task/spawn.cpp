@@ -68,9 +68,7 @@ void task_state::on_end(bool stopped) noexcept {
     exec.abandon(*this);
     if (auto* member = membership()) {
         // All of it ends before the group does: its value may borrow from the group's scope.
-        if (!consumed_ && !stopped) {
-            if (auto f = failure(); f.exception || f.error) exec.unhandled(f);
-        }
+        if (!consumed_ && !stopped) tell_failure(exec);
         auto& group = *member->group;
         group.take_failure(*this);
         drop_outcome();
@@ -89,11 +87,13 @@ void task_state::on_end(bool stopped) noexcept {
             (state_.fetch_or(ended_bit, std::memory_order_acq_rel) & dropped_bit) != 0 && !joiner;
         if (joiner && !joiner->claim()) joiner = nullptr;
     }
-    if (dropped && !stopped) {
-        if (auto f = failure(); f.exception || f.error) exec.unhandled(f);
-    }
+    if (dropped && !stopped) tell_failure(exec);
     if (joiner) joiner->complete();
     release();
+}
+
+void task_state::tell_failure(executor& exec) noexcept {
+    if (auto f = failure(); f.exception || f.error) exec.unhandled(f);
 }
 
 void task_state::release() noexcept {

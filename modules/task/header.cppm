@@ -84,6 +84,7 @@ protected:
 
 private:
     static void run_first(work_item& item) noexcept;
+    void tell_failure(executor& exec) noexcept;
 
     std::atomic<std::uint32_t> references_{2};
     // ended: the outcome is in place; set by the task. dropped: the handle went without having
