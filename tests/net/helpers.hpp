@@ -100,11 +100,3 @@ inline std::size_t open_descriptors() {
     ::closedir(dir);
     return count;
 }
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
-#endif

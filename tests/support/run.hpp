@@ -8,6 +8,14 @@
 #include <vector>
 import rt;
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+#endif
+
 struct runtime_case {
     rt::runtime_flavor flavor;
     rt::reactor_kind reactor;

@@ -75,7 +75,7 @@ TEST_P(Allocation, sleeping_yielding_and_joining_allocate_nothing_b30) {
 }
 
 TEST_P(Allocation, spawning_on_a_steady_path_reuses_memory) {
-    if (sanitized) GTEST_SKIP() << "frames come from malloc under the address sanitizer";
+    if (sanitized) GTEST_SKIP() << "nothing is counted under the sanitizers";
     run([]() -> rt::task<> {
         for (int i = 0; i < 3; ++i) {
             auto before = taken;

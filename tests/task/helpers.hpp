@@ -63,11 +63,3 @@ inline rt::task<> settle_down() { co_await yields(20); }
 struct boom {
     int value = 0;
 };
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
-#endif

@@ -19,16 +19,7 @@ namespace {
 class Timers : public EveryRuntime {};
 EVERY_RUNTIME(Timers);
 
-constexpr int many =
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    20'000;
-#else
-    100'000;
-#endif
-#else
-    100'000;
-#endif
+constexpr int many = sanitized ? 20'000 : 100'000;
 
 struct firing {
     std::thread::id where;
