@@ -2,12 +2,15 @@
 // protocol, vanish or never read. The server must say what Redis 7.0.15 says, lose nothing, and
 // serve the others meanwhile. --reference: the server is the real Redis, and gets its limits from
 // here.
-#include <poll.h>
+#include <signal.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <memory>
 #include <thread>
 
 #include "resp_client.hpp"
@@ -274,6 +277,97 @@ void never_reads_its_messages() {
     expect("the other subscriber", "x", hears.receive().elements.at(2).text);
 }
 
+// A client that counts up. The replies are 1, 2, 3, ...: none can be lost, doubled or torn unseen.
+class counting {
+public:
+    counting(const std::string& key, bool stubborn)
+        : incr_(encode({"INCR", key})), stubborn_(stubborn), client_(port) {}
+    ~counting() {
+        shutdown(client_.fd(), SHUT_RDWR);  // nothing to do, unless the test has failed
+        sender_.join();
+        reader_.join();
+    }
+    void start() {
+        sender_ = std::thread([this] { send(); });
+        reader_ = std::thread([this] { read(); });
+    }
+
+    std::atomic<long> sent = 0, answered = 0;
+    std::atomic<bool> term = false, idle = false, ended = false;
+    std::string wrong;  // for who has seen ended
+
+private:
+    std::string incr_;
+    bool stubborn_;
+    resp_client client_;
+    std::thread sender_, reader_;
+
+    // A stubborn one goes on after the signal: what it sends then may be refused, but must not cost
+    // it the answers to what it had sent before.
+    void send() try {
+        std::string batch;
+        for (int i = 0; i < 50; ++i) batch += incr_;
+        while (!term || stubborn_) {
+            while (sent - answered > 5000 && !ended) std::this_thread::yield();
+            client_.send(batch);
+            sent += 50;
+        }
+        idle = true;
+    } catch (const connection_lost&) {
+        idle = true;
+    }
+    void read() {
+        std::string all, expected;
+        try {
+            for (;;) {
+                std::string got = client_.receive().raw;
+                expected = ":" + std::to_string(answered + 1) + "\r\n";
+                if (got != expected && wrong.empty())
+                    wrong = "expected " + shown(expected) + ", got " + shown(got);
+                ++answered;
+            }
+        } catch (const connection_lost& lost) {
+            if (wrong.empty() && lost.what() == "no answer"s) wrong = "neither answer nor end";
+            if (auto torn = client_.unread(); !torn.empty()) wrong = "torn reply: " + shown(torn);
+        }
+        ended = true;
+    }
+};
+
+void drain() {
+    if (pid == 0) throw failed("--pid is needed");
+    std::vector<std::unique_ptr<counting>> clients;
+    for (int i = 0; i < 4; ++i) {
+        std::string key = "drain" + std::to_string(i);
+        resp_client(port).ask({"DEL", key});
+        clients.push_back(std::make_unique<counting>(key, i % 2 == 1));
+    }
+    for (auto& c : clients) c->start();
+    eventually("thousands of answers", [&] {
+        return std::all_of(clients.begin(), clients.end(),
+                           [](auto& c) { return c->answered > 5000; });
+    });
+    // First those that are not stubborn stop, or the count before the signal would not be exact.
+    std::vector<long> before;
+    for (auto& c : clients) c->term = true;
+    for (int i = 0; i < 4; i += 2)
+        while (!clients[i]->idle) std::this_thread::yield();
+    for (auto& c : clients) before.push_back(c->sent);
+    kill(pid, SIGTERM);
+    std::string wrong;
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+        auto& c = *clients[i];
+        eventually("the end of the connection", [&] { return c.ended.load(); });
+        std::cout << "     sent before SIGTERM " << before[i] << ", sent " << c.sent
+                  << ", answered " << c.answered << '\n';
+        if (!c.wrong.empty()) wrong += "\n  " + c.wrong;
+        if (c.answered < before[i])
+            wrong +=
+                "\n  " + std::to_string(before[i] - c.answered) + " commands without an answer";
+    }
+    if (!wrong.empty()) throw failed(wrong);
+}
+
 struct test {
     const char* name;
     void (*run)();
@@ -283,7 +377,8 @@ struct test {
              {"split_at_every_byte", split_at_every_byte},
              {"vanishing", vanishing},
              {"never_reads_its_replies", never_reads_its_replies},
-             {"never_reads_its_messages", never_reads_its_messages}};
+             {"never_reads_its_messages", never_reads_its_messages},
+             {"drain", drain}};
 
 }  // namespace
 
@@ -305,7 +400,8 @@ int main(int argc, char** argv) try {
     if (port == 0) throw std::invalid_argument("a port is needed");
     int failures = 0;
     for (auto& [name, run] : tests) {
-        if (!chosen.empty() && chosen.find(name + " "s) == std::string::npos) continue;
+        bool named = chosen.find(name + " "s) != std::string::npos;
+        if (!named && (!chosen.empty() || name == "drain"s)) continue;
         auto start = steady_clock::now();
         std::string why;
         try {

@@ -135,6 +135,9 @@ public:
         return receive();
     }
 
+    // What has come and is not part of a whole reply yet.
+    std::string unread() const { return buffer_.substr(at_); }
+
     // Everything until the peer ends the connection; a reset counts as an end.
     std::string rest() {
         std::string all = buffer_.substr(at_);
