@@ -93,7 +93,7 @@ struct comparison {
     // One reply of a server; that it does not come is compared like any other.
     static std::pair<reply, std::string> receive(resp_client& client) try {
         reply r = client.receive();
-        std::string text = shown(r.raw);
+        std::string text = shown(r.raw, 2000);
         return {std::move(r), std::move(text)};
     } catch (const connection_lost& lost) {
         return {reply{}, std::string("no reply: ") + lost.what()};

@@ -5,7 +5,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -13,6 +12,7 @@
 #include <memory>
 #include <thread>
 
+#include "counting_client.hpp"
 #include "resp_client.hpp"
 
 namespace {
@@ -277,72 +277,14 @@ void never_reads_its_messages() {
     expect("the other subscriber", "x", hears.receive().elements.at(2).text);
 }
 
-// A client that counts up. The replies are 1, 2, 3, ...: none can be lost, doubled or torn unseen.
-class counting {
-public:
-    counting(const std::string& key, bool stubborn)
-        : incr_(encode({"INCR", key})), stubborn_(stubborn), client_(port) {}
-    ~counting() {
-        shutdown(client_.fd(), SHUT_RDWR);  // nothing to do, unless the test has failed
-        sender_.join();
-        reader_.join();
-    }
-    void start() {
-        sender_ = std::thread([this] { send(); });
-        reader_ = std::thread([this] { read(); });
-    }
-
-    std::atomic<long> sent = 0, answered = 0;
-    std::atomic<bool> term = false, idle = false, ended = false;
-    std::string wrong;  // for who has seen ended
-
-private:
-    std::string incr_;
-    bool stubborn_;
-    resp_client client_;
-    std::thread sender_, reader_;
-
-    // A stubborn one goes on after the signal: what it sends then may be refused, but must not cost
-    // it the answers to what it had sent before.
-    void send() try {
-        std::string batch;
-        for (int i = 0; i < 50; ++i) batch += incr_;
-        while (!term || stubborn_) {
-            while (sent - answered > 5000 && !ended) std::this_thread::yield();
-            client_.send(batch);
-            sent += 50;
-        }
-        idle = true;
-    } catch (const connection_lost&) {
-        idle = true;
-    }
-    void read() {
-        std::string all, expected;
-        try {
-            for (;;) {
-                std::string got = client_.receive().raw;
-                expected = ":" + std::to_string(answered + 1) + "\r\n";
-                if (got != expected && wrong.empty())
-                    wrong = "expected " + shown(expected) + ", got " + shown(got);
-                ++answered;
-            }
-        } catch (const connection_lost& lost) {
-            if (wrong.empty() && lost.what() == "no answer"s) wrong = "neither answer nor end";
-            if (auto torn = client_.unread(); !torn.empty()) wrong = "torn reply: " + shown(torn);
-        }
-        ended = true;
-    }
-};
-
 void drain() {
     if (pid == 0) throw failed("--pid is needed");
-    std::vector<std::unique_ptr<counting>> clients;
+    std::vector<std::unique_ptr<counting_client>> clients;
     for (int i = 0; i < 4; ++i) {
         std::string key = "drain" + std::to_string(i);
         resp_client(port).ask({"DEL", key});
-        clients.push_back(std::make_unique<counting>(key, i % 2 == 1));
+        clients.push_back(std::make_unique<counting_client>(port, key, i % 2 == 1));
     }
-    for (auto& c : clients) c->start();
     eventually("thousands of answers", [&] {
         return std::all_of(clients.begin(), clients.end(),
                            [](auto& c) { return c->answered > 5000; });

@@ -10,6 +10,7 @@ start_redis() {
     program=$(command -v redis-server || command -v redis-check-rdb) || return 1
     for ((try = 0; try < 20; try++)); do
         redis_port=$((20000 + RANDOM % 12000))
+        : >"$dir/redis.log"
         (exec -a redis-server "$program" --port $redis_port --bind 127.0.0.1 --dir "$dir" \
             --save "" --appendonly no "$@") >"$dir/redis.log" 2>&1 &
         redis_pid=$!
