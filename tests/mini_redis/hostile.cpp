@@ -1,7 +1,8 @@
 // hostile PORT [--output-limit BYTES] [--pid P] [--reference] [TEST...]: clients that break the
 // protocol, vanish or never read. The server must say what Redis 7.0.15 says, lose nothing, and
 // serve the others meanwhile, and many at once as if one after the other. --reference: the server
-// is the real Redis, and gets its limits from here.
+// is the real Redis, and gets its limits from here. The test drain ends the server: it must be
+// named.
 #include <signal.h>
 
 #include <algorithm>
