@@ -3,6 +3,7 @@
 #pragma once
 #include <charconv>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -17,7 +18,7 @@ struct options {
         std::cerr << why << '\n';
         std::exit(1);
     }
-    static constexpr std::string_view all =
+    static constexpr std::string_view common =
         "--port N, --flavor work_stealing|thread_per_core, --reactor io_uring|epoll, --workers N";
     static unsigned number(std::string_view name, std::string_view text, unsigned least,
                            unsigned most) {
@@ -28,15 +29,18 @@ struct options {
                    std::to_string(least) + " to " + std::to_string(most));
         return n;
     }
-    options(int argc, char** argv) {
+    /// more: what this program understands besides; false: not that either.
+    options(int argc, char** argv, std::string_view more_names = "",
+            const std::function<bool(std::string_view, std::string_view)>& more = {}) {
+        auto all = std::string(common);
+        if (!more_names.empty()) all.append(", ").append(more_names);
         for (int i = 1; i < argc; i += 2) {
             std::string_view name = argv[i];
             if (name == "--help") {
                 std::cout << "options: " << all << '\n';
                 std::exit(0);
             }
-            if (i + 1 == argc)
-                refuse(std::string(name) + " needs a value, or is unknown: " + std::string(all));
+            if (i + 1 == argc) refuse(std::string(name) + " needs a value, or is unknown: " + all);
             std::string_view value = argv[i + 1];
             if (name == "--port") {
                 at.port = static_cast<std::uint16_t>(number(name, value, 0, 65535));
@@ -50,9 +54,8 @@ struct options {
                 builder.reactor(rt::reactor_kind::io_uring);
             } else if (name == "--reactor" && value == "epoll") {
                 builder.reactor(rt::reactor_kind::epoll);
-            } else {
-                refuse(std::string(name) + " " + std::string(value) +
-                       " is unknown: " + std::string(all));
+            } else if (!more || !more(name, value)) {
+                refuse(std::string(name) + " " + std::string(value) + " is unknown: " + all);
             }
         }
     }

@@ -1,0 +1,53 @@
+// INFO: what Redis's tools look for.
+#include <fstream>
+#include <sstream>
+
+#include "server.hpp"
+
+namespace mini {
+
+namespace {
+
+std::uint64_t resident_bytes() {
+    std::ifstream statm("/proc/self/statm");
+    std::uint64_t all = 0, resident = 0;
+    statm >> all >> resident;
+    return resident * 4096;
+}
+
+}  // namespace
+
+rt::task<std::string> server::info() {
+    struct counts {
+        std::size_t keys, expiring;
+        std::uint64_t expired;
+    };
+    counts all{};
+    for (unsigned i = 0; i < keys.size(); ++i) {
+        // From a task on no particular worker: in thread per core, a message to each.
+        auto part = co_await keys.at(
+            i, ~0u, [](shard& on) { return counts{on.size(), on.with_expiry(), on.expired}; });
+        all.keys += part.keys;
+        all.expiring += part.expiring;
+        all.expired += part.expired;
+    }
+    std::ostringstream text;
+    text << "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n"
+         << "rt_flavor:" << (keys.shared() ? "work_stealing" : "thread_per_core") << "\r\n"
+         << "rt_workers:" << workers << "\r\ntcp_port:" << port << "\r\n"
+         << "\r\n# Clients\r\nconnected_clients:" << clients << "\r\nblocked_clients:" << blocked
+         << "\r\n"
+         << "\r\n# Memory\r\nused_memory_rss:" << resident_bytes() << "\r\n"
+         << "\r\n# Persistence\r\naof_enabled:" << log.is_open()
+         << "\r\naof_last_write_status:" << (log.failing() ? "err" : "ok") << "\r\n"
+         << "\r\n# Stats\r\ntotal_connections_received:" << connections
+         << "\r\ntotal_commands_processed:" << commands
+         << "\r\nclient_output_buffer_limit_disconnections:" << refused
+         << "\r\nexpired_keys:" << all.expired << "\r\n"
+         << "\r\n# Keyspace\r\n";
+    if (all.keys > 0)
+        text << "db0:keys=" << all.keys << ",expires=" << all.expiring << ",avg_ttl=0\r\n";
+    co_return text.str();
+}
+
+}  // namespace mini
