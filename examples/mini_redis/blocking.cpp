@@ -40,9 +40,9 @@ attempt pop_or_block(shard& on, const std::string& key, std::shared_ptr<blocked_
 
 bool parse_timeout(session& s, const std::string& text, std::chrono::milliseconds& limit) {
     double seconds = 0;
-    if (!to_double(text, seconds) || std::isinf(seconds) || seconds > 1e15) {
+    if (!to_double(text, seconds)) {
         s.out().error("ERR timeout is not a float or out of range");
-    } else if (seconds < 0) {
+    } else if (seconds < 0 || seconds > 9.2e15) {  // more does not fit, and so is negative: Redis
         s.out().error("ERR timeout is negative");
     } else {
         limit = std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil(seconds * 1000)));

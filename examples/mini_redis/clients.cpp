@@ -1,5 +1,6 @@
 // Commands that concern the connection or the server.
 #include <chrono>
+#include <limits>
 
 #include "session.hpp"
 #include "waiting.hpp"
@@ -24,16 +25,27 @@ void ping(session& s, const arguments& args) {
 
 void echo(session& s, const arguments& args) { s.out().bulk(args[1]); }
 
+/// A browser that was made to talk to us: it must not get through to the body of its request.
+void not_http(session& s, const arguments&) { s.ended = true; }
+
 void quit(session& s, const arguments&) {
     s.out().ok();
     s.leaving = true;
 }
 
 void select(session& s, const arguments& args) {
+    constexpr std::int64_t least = std::numeric_limits<int>::min(), most = -(least + 1);
     std::int64_t index = 0;
-    if (!to_integer(args[1], index)) return s.out().error("ERR invalid DB index");
-    if (index != 0) return s.out().error("ERR DB index is out of range");
-    s.out().ok();
+    if (!to_integer(args[1], index)) {
+        s.out().error("ERR value is not an integer or out of range");
+    } else if (index < least || index > most) {
+        s.out().error("ERR value is out of range, value must between " + std::to_string(least) +
+                      " and " + std::to_string(most));
+    } else if (index != 0) {
+        s.out().error("ERR DB index is out of range");
+    } else {
+        s.out().ok();
+    }
 }
 
 void time(session& s, const arguments&) {
@@ -44,22 +56,46 @@ void time(session& s, const arguments&) {
     s.out().bulk(std::to_string(now % 1'000'000));
 }
 
-void unknown_subcommand(session& s, const arguments& args) {
-    std::string name(args[0]);
-    for (char& c : name) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-    s.out().error("ERR unknown subcommand '" + std::string(args[1]) + "'. Try " + name + " HELP.");
-}
+/// Does the request have that subcommand? If it has the wrong number of arguments for it, the
+/// client is told so, and `refused` is true.
+struct subcommand {
+    session& s;
+    const arguments& args;
+    bool refused = false;
+    bool is(std::string_view name, std::size_t least, std::size_t most) {
+        if (refused || !same_word(args[1], name)) return false;
+        if (args.size() >= least && args.size() <= most) return true;
+        s.out().error("ERR wrong number of arguments for '" + lower(args[0]) + "|" +
+                      std::string(name) + "' command");
+        refused = true;
+        return false;
+    }
+    void unknown() {
+        if (refused) return;
+        std::string upper(args[0]);
+        for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+        s.out().error("ERR unknown subcommand '" + as_c_prints(args[1]) + "'. Try " + upper +
+                      " HELP.");
+    }
+    static std::string lower(std::string_view text) {
+        std::string all(text);
+        for (char& c : all) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+        return all;
+    }
+};
+constexpr std::size_t any_number = ~std::size_t{0};
 
 void config(session& s, const arguments& args) {
     auto out = s.out();
-    if (same_word(args[1], "resetstat") && args.size() == 2) return out.ok();
-    if (same_word(args[1], "set") && args.size() == 4) {
+    subcommand sub{s, args};
+    if (sub.is("resetstat", 2, 2)) return out.ok();
+    if (sub.is("set", 4, any_number)) {
         // redis-benchmark and test suites ask for no snapshots, and there are none.
-        if (same_word(args[2], "save") && args[3].empty()) return out.ok();
+        if (args.size() == 4 && same_word(args[2], "save") && args[3].empty()) return out.ok();
         return out.error("ERR CONFIG SET failed - possibly related to argument '" +
                          std::string(args[2]) + "' - it can be set at the start only");
     }
-    if (!same_word(args[1], "get") || args.size() < 3) return unknown_subcommand(s, args);
+    if (!sub.is("get", 3, any_number)) return sub.unknown();
     const std::pair<const char*, std::string> known[] = {
         {"appendfsync", "everysec"},
         {"appendonly", s.owner.log.is_open() ? "yes" : "no"},
@@ -105,27 +141,31 @@ void command_list(session& s, const arguments& args) {
     if (args.size() == 1) {
         out.array(all.size());
         for (auto& c : all) describe(out, c);
-    } else if (same_word(args[1], "count")) {
+        return;
+    }
+    subcommand sub{s, args};
+    if (sub.is("count", 2, 2)) {
         out.integer(static_cast<std::int64_t>(all.size()));
-    } else if (same_word(args[1], "docs")) {
+    } else if (sub.is("docs", 2, any_number)) {
         out.array(0);
-    } else if (same_word(args[1], "info")) {
+    } else if (sub.is("info", 2, any_number)) {
         out.array(args.size() - 2);
         for (std::size_t i = 2; i < args.size(); ++i) {
             auto* what = find_command(args[i]);
             what ? describe(out, *what) : out.null_array();
         }
     } else {
-        unknown_subcommand(s, args);
+        sub.unknown();
     }
 }
 
 void client(session& s, const arguments& args) {
     auto out = s.out();
-    if (same_word(args[1], "id")) return out.integer(static_cast<std::int64_t>(s.id));
-    if (same_word(args[1], "getname")) return s.name.empty() ? out.null() : out.bulk(s.name);
-    if (same_word(args[1], "setinfo")) return out.ok();
-    if (!same_word(args[1], "setname") || args.size() != 3) return unknown_subcommand(s, args);
+    subcommand sub{s, args};
+    if (sub.is("id", 2, 2)) return out.integer(static_cast<std::int64_t>(s.id));
+    if (sub.is("getname", 2, 2)) return s.name.empty() ? out.null() : out.bulk(s.name);
+    if (sub.is("setinfo", 4, 4)) return out.ok();
+    if (!sub.is("setname", 3, 3)) return sub.unknown();
     for (char c : args[2]) {
         if (c < '!' || c > '~')
             return out.error(
@@ -163,8 +203,10 @@ constexpr command commands[] = {
     {"config", -2, route::client, false, nullptr, config},
     {"echo", 2, route::client, false, nullptr, echo},
     {"hello", -1, route::client, false, nullptr, hello},
+    {"host:", -1, route::client, false, nullptr, not_http},
     {"info", -1, route::waits, false, nullptr, nullptr, info},
     {"ping", -1, route::client, false, nullptr, ping},
+    {"post", -1, route::client, false, nullptr, not_http},
     {"publish", 3, route::waits, false, nullptr, nullptr, publish},
     {"quit", -1, route::client, false, nullptr, quit},
     {"select", 2, route::client, false, nullptr, select},

@@ -61,8 +61,8 @@ void refuse(const command* what, const arguments& args, reply out) {
     }
     std::string shown;
     for (std::size_t i = 1; i < args.size() && shown.size() < 128; ++i)
-        shown.append("'").append(args[i].substr(0, 128 - shown.size())).append("' ");
-    out.error("ERR unknown command '" + std::string(args[0].substr(0, 128)) +
+        shown += "'" + as_c_prints(args[i], 128 - shown.size()) + "' ";
+    out.error("ERR unknown command '" + as_c_prints(args[0], 128) +
               "', with args beginning with: " + shown);
 }
 

@@ -7,7 +7,7 @@
 namespace mini {
 
 void crossing::send(unsigned i, std::span<const std::string_view> args) {
-    append_request(parts_[i], args.data(), args.size());
+    append_request(parts_[i].requests, args.data(), args.size());
     order_.push_back(i);
 }
 
@@ -18,47 +18,50 @@ std::string& crossing::here() {
 }
 
 crossing::answers run_requests(shard& on, std::string_view requests) {
+    constexpr std::size_t enough = 64 * 1024;
     crossing::answers done;
     request_parser parser;
-    while (parser.parse(requests) == request_parser::outcome::complete) {
+    while (done.text.size() < enough &&
+           parser.parse(requests) == request_parser::outcome::complete) {
         call c{on, parser.args(), reply(done.text)};
         execute(*find_command(parser.args()[0]), c);
         done.ends.push_back(done.text.size());
         requests.remove_prefix(parser.size());
     }
+    done.left = requests;
     return done;
 }
 
 rt::task<> crossing::run(keyspace& keys, std::string& out) {
     std::vector<std::pair<unsigned, rt::join_handle<answers>>> sent;
     for (unsigned i = 0; i < parts_.size(); ++i) {
-        if (parts_[i].empty()) continue;
-        sent.emplace_back(i, keys.send(i, [text = std::exchange(parts_[i], {})](shard& on) {
+        auto& p = parts_[i];
+        if (p.requests.empty() || p.next < p.back.ends.size()) continue;
+        sent.emplace_back(i, keys.send(i, [text = std::exchange(p.requests, {})](shard& on) {
             return run_requests(on, text);
         }));
     }
-    struct returned {
-        answers replies;
-        std::size_t next = 0;
-    };
-    std::vector<returned> from(parts_.size());
-    for (auto& [i, handle] : sent) from[i].replies = co_await handle;
-    std::size_t local = 0;
-    begins_.push_back(local_.size());
-    for (auto i : order_) {
-        if (i == at_home) {
-            out.append(local_, begins_[local], begins_[local + 1] - begins_[local]);
-            ++local;
-        } else {
-            auto& [replies, next] = from[i];
-            auto begin = next == 0 ? 0 : replies.ends[next - 1];
-            out.append(replies.text, begin, replies.ends[next] - begin);
-            ++next;
-        }
+    for (auto& [i, handle] : sent) {
+        auto& p = parts_[i];
+        p.back = co_await handle;
+        p.next = 0;
+        p.requests = std::move(p.back.left);
     }
-    order_.clear();
+    while (!order_.empty()) {
+        if (order_.front() == at_home) {
+            auto begin = begins_.front();
+            begins_.pop_front();
+            out.append(local_, begin, (begins_.empty() ? local_.size() : begins_.front()) - begin);
+        } else {
+            auto& p = parts_[order_.front()];
+            if (p.next == p.back.ends.size()) co_return;  // it is to be asked again
+            auto begin = p.next == 0 ? 0 : p.back.ends[p.next - 1];
+            out.append(p.back.text, begin, p.back.ends[p.next] - begin);
+            ++p.next;
+        }
+        order_.pop_front();
+    }
     local_.clear();
-    begins_.clear();
 }
 
 }  // namespace mini

@@ -11,6 +11,7 @@ namespace mini {
 struct expiry_unit {
     std::int64_t milliseconds;
     bool relative;
+    bool operator==(const expiry_unit&) const = default;
 };
 /// EX, PX, EXAT and PXAT.
 std::optional<expiry_unit> expiry_unit_of(std::string_view word) noexcept;

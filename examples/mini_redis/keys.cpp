@@ -18,7 +18,7 @@ bool expiry_instant(call& c, std::string_view text, expiry_unit unit, std::int64
                     const char* command, std::int64_t least) {
     if (!c.integer(text, at)) return false;
     if (at < least || __builtin_mul_overflow(at, unit.milliseconds, &at) ||
-        (unit.relative && __builtin_add_overflow(at, wall_clock(), &at))) {
+        (unit.relative && __builtin_add_overflow(at, c.on.now, &at))) {
         c.out.error("ERR invalid expire time in '" + std::string(command) + "' command");
         return false;
     }
@@ -44,7 +44,8 @@ void keys(call& c) {
     std::string matching;
     reply to(matching);
     c.on.each([&](shard::entry& e) {
-        if (e.second.expires <= c.on.now || !glob(c.args[1], e.first)) return;
+        if (e.second.expired(c.on.now)) return;
+        if (c.args[1] != "*" && !glob(c.args[1], e.first)) return;
         to.bulk(e.first);
         ++count;
     });
@@ -66,8 +67,8 @@ struct expire_condition {
     [[nodiscard]] bool holds(std::int64_t old, std::int64_t at) const noexcept {
         if (nx && old != object::never) return false;
         if (xx && old == object::never) return false;
-        if (gt && at <= old) return false;
-        return !(lt && at >= old);
+        if (gt && (old == object::never || at <= old)) return false;
+        return !(lt && old != object::never && at >= old);
     }
 };
 bool parse(call& c, expire_condition& on) {
@@ -158,6 +159,7 @@ constexpr command commands[] = {
 std::span<const command> key_commands() noexcept { return commands; }
 
 bool glob(std::string_view pattern, std::string_view text) noexcept {
+    if (text.empty()) return pattern.empty();  // as in Redis, not even "**" matches it
     std::size_t p = 0, t = 0;
     std::size_t star = std::string_view::npos, tried = 0;  // the last *, and what it has eaten
     while (t < text.size() || p < pattern.size()) {

@@ -1,8 +1,11 @@
 #include "resp.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
@@ -155,17 +158,15 @@ bool to_integer(std::string_view text, std::int64_t& number) noexcept {
 }
 
 bool to_double(std::string_view text, double& number) noexcept {
-    if (same_word(text, "inf") || same_word(text, "+inf")) {
-        number = std::numeric_limits<double>::infinity();
-        return true;
-    }
-    if (same_word(text, "-inf")) {
-        number = -std::numeric_limits<double>::infinity();
-        return true;
-    }
-    if (text.starts_with('+')) text.remove_prefix(1);
-    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return error == std::errc() && end == text.data() + text.size() && !std::isnan(number);
+    if (text.empty() || is_space(text[0]) || text.size() > 400) return false;
+    char copy[401];
+    std::memcpy(copy, text.data(), text.size());
+    copy[text.size()] = 0;
+    char* end = nullptr;
+    errno = 0;
+    number = std::strtod(copy, &end);  // hexadecimal too: so Redis reads them
+    return end == copy + text.size() && !std::isnan(number) &&
+           !(errno == ERANGE && (std::isinf(number) || number == 0));
 }
 
 std::string from_double(double number) {
@@ -188,6 +189,10 @@ bool same_word(std::string_view a, std::string_view lower) noexcept {
         if (c != lower[i]) return false;
     }
     return true;
+}
+
+std::string as_c_prints(std::string_view text, std::size_t most) {
+    return std::string(text.substr(0, std::min(most, text.find('\0'))));
 }
 
 void reply::line(char type, std::string_view text) {

@@ -58,6 +58,9 @@ bool to_double(std::string_view text, double& number) noexcept;
 std::string from_double(double number);
 bool same_word(std::string_view a, std::string_view lower) noexcept;  // whatever its case
 
+/// Redis prints with printf: up to a NUL, and so many characters at most.
+std::string as_c_prints(std::string_view text, std::size_t most = 128);
+
 /// Appends replies to a text.
 class reply {
 public:

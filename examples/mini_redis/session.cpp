@@ -99,7 +99,7 @@ session::pause session::run_requests() {
             }
         } else if (what->to == route::client) {
             what->answer(*this, args);
-            if (leaving) return pause::output;
+            if (leaving || ended) return pause::output;
         } else if (what->to == route::waits) {
             waiting_ = what;
             waiting_args_.assign(args.begin(), args.end());
@@ -124,7 +124,7 @@ rt::io_task<> session::cross() {
         co_await crossing_.run(owner.keys, out_);
     } else {
         std::string replies;
-        co_await crossing_.run(owner.keys, replies);
+        while (!crossing_.empty()) co_await crossing_.run(owner.keys, replies);
         combine(*std::exchange(gathering_, nullptr), replies, gathered_);
     }
     co_return {};
@@ -142,10 +142,11 @@ bool session::took(rt::result<std::size_t> read) {
 
 rt::io_task<> session::run() {
     while (!ended) {
-        auto why = run_requests();
+        auto why = crossing_.empty() ? run_requests() : pause::crossing;
         if (why == pause::crossing) {
             co_await cross().or_return();
-            continue;
+            if (crossing_.empty() || out_.size() - written_ < batch) continue;
+            why = pause::output;
         }
         if (why == pause::waits) {
             co_await waiting_->wait(*this, std::exchange(waiting_args_, {}));
@@ -159,6 +160,12 @@ rt::io_task<> session::run() {
         if (leaving) {
             (void)co_await rt::timeout(5s, peer.write_all(rest));
             co_return co_await rt::timeout(1s, part());
+        }
+        if (rest.size() > owner.given.output_limit) {
+            owner.refused.fetch_add(1, std::memory_order_relaxed);
+            std::cerr << "client " << id << " is sent away: it does not read, and " << rest.size()
+                      << " bytes wait for it (--output-limit)\n";
+            co_return {};
         }
         if (messages) {
             co_await exchange_as_subscriber().or_return();
@@ -183,11 +190,6 @@ rt::io_task<> session::run() {
             written_ = 0;
             out_.clear();
             if (out_.capacity() > batch) std::string().swap(out_);
-        } else if (out_.size() - written_ > owner.given.output_limit) {
-            owner.refused.fetch_add(1, std::memory_order_relaxed);
-            std::cerr << "client " << id << " is sent away: it does not read, and "
-                      << out_.size() - written_ << " bytes wait for it (--output-limit)\n";
-            co_return {};
         }
     }
     co_return co_await rt::timeout(5s, peer.write_all(rt::as_bytes(out_).subspan(written_)));

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <set>
 #include <span>
 #include <string>
@@ -36,22 +37,30 @@ public:
     struct answers {
         std::string text;
         std::vector<std::size_t> ends;  // of each reply in it
+        std::string left;               // requests that were not run: there was enough to send
     };
     explicit crossing(unsigned shards) : parts_(shards) {}
+    /// Nothing is to be sent, and all replies have gone out.
     [[nodiscard]] bool empty() const noexcept { return order_.empty(); }
     /// The next reply is that of this request, to be run in shard i.
     void send(unsigned i, std::span<const std::string_view> args);
     /// The next reply is what is appended here, until the next one begins.
     std::string& here();
-    /// Sends, waits for all, and appends the replies in order.
+    /// Sends to each shard once, waits for all, and appends the replies that have their turn. What
+    /// remains goes with the next call.
     rt::task<> run(keyspace& keys, std::string& out);
 
 private:
+    struct part {
+        std::string requests;
+        answers back;
+        std::size_t next = 0;  // of the replies
+    };
     static constexpr unsigned at_home = ~0u;
-    std::vector<std::string> parts_;  // requests for each shard
-    std::vector<unsigned> order_;     // the shard of each reply
-    std::string local_;               // replies from here, and where each begins
-    std::vector<std::size_t> begins_;
+    std::vector<part> parts_;
+    std::deque<unsigned> order_;  // the shard of each reply that has not gone out
+    std::string local_;           // replies from here, and where each begins
+    std::deque<std::size_t> begins_;
 };
 crossing::answers run_requests(shard& on, std::string_view requests);
 

@@ -13,7 +13,7 @@ std::int64_t wall_clock() {
 shard::entry* shard::find(std::string_view key) {
     auto found = keys_.find(key);
     if (found == keys_.end()) return nullptr;
-    if (found->second.expires <= now) {
+    if (found->second.expired(now)) {
         log_command("DEL", key);  // the file does not tell time: it says what time has done
         ++expired;
         --expiring_;

@@ -2,6 +2,7 @@
 // of its branches would avoid.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <iterator>
 #include <limits>
 
@@ -88,7 +89,7 @@ void zadd(call& c) {
 void zincrby(call& c) {
     zadd_options options;
     options.incr = true;
-    add(c, 2, options);
+    if (auto first = parse(c, options)) add(c, first, options);  // as Redis: options here too
 }
 
 void zrem(call& c) {
@@ -169,7 +170,10 @@ struct score_bound {
     bool open = false;
     bool parse(std::string_view text) {
         open = text.starts_with('(');
-        return to_double(text.substr(open ? 1 : 0), score);
+        std::string number(text.substr(open ? 1 : 0));
+        char* end = nullptr;
+        score = std::strtod(number.c_str(), &end);  // as Redis: nothing at all is 0
+        return *end == 0 && !std::isnan(score);
     }
 };
 void zcount(call& c) {

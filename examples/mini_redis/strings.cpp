@@ -43,9 +43,10 @@ struct set_options {
 
 /// False: the client has been told what is wrong.
 bool parse(call& c, set_options& options) {
+    std::optional<expiry_unit> unit;
+    std::string_view time;
     for (std::size_t i = 3; i < c.args.size(); ++i) {
         auto word = c.args[i];
-        bool timed = options.expires != object::never;
         auto when = expiry_unit_of(word);
         if (same_word(word, "nx") && !options.if_there) {
             options.if_missing = true;
@@ -53,16 +54,18 @@ bool parse(call& c, set_options& options) {
             options.if_there = true;
         } else if (same_word(word, "get")) {
             options.get = true;
-        } else if (same_word(word, "keepttl") && !timed) {
+        } else if (same_word(word, "keepttl") && !unit) {
             options.keep_ttl = true;
-        } else if (when && !timed && !options.keep_ttl && i + 1 < c.args.size()) {
-            if (!expiry_instant(c, c.args[++i], *when, options.expires, "set")) return false;
+        } else if (when && unit.value_or(*when) == *when && !options.keep_ttl &&
+                   i + 1 < c.args.size()) {
+            unit = when;
+            time = c.args[++i];
         } else {
             c.syntax_error();
             return false;
         }
     }
-    return true;
+    return !unit || expiry_instant(c, time, *unit, options.expires, "set");
 }
 
 void set(call& c) {

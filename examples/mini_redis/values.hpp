@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <set>
 #include <string>
@@ -115,13 +114,16 @@ private:
 
 /// A key's value, and when it expires.
 struct object {
-    static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+    static constexpr std::int64_t never = 0;
     template <class T>
     using held = std::conditional_t<std::is_same_v<T, std::string>, T, std::unique_ptr<T>>;
 
     std::variant<std::string, held<list>, held<hash>, held<set>, held<sorted_set>> value;
     std::int64_t expires = never;  // milliseconds since 1970
 
+    [[nodiscard]] bool expired(std::int64_t now) const noexcept {
+        return expires != never && expires <= now;
+    }
     [[nodiscard]] const char* type() const noexcept {
         constexpr const char* names[] = {"string", "list", "hash", "set", "zset"};
         return names[value.index()];

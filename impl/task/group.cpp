@@ -7,6 +7,12 @@ module rt.task;
 
 namespace rt::detail {
 
+executor& group_state::executor_to_spawn_on() const noexcept {
+    auto* here = current_executor();
+    // Two workers belong to one runtime if they know the same first worker.
+    return here && &here->on_worker(0) == &exec_->on_worker(0) ? *here : *exec_;
+}
+
 void group_state::add(task_state& task) noexcept {
     hold();
     std::lock_guard guard(lock_);

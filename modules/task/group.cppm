@@ -56,7 +56,9 @@ protected:
     friend class rt::task_state;
 
 public:
-    [[nodiscard]] executor& exec() const noexcept { return *exec_; }
+    /// Where a task that is spawned here goes: as rt::spawn, to the worker that spawns it; from
+    /// outside the runtime, to the group's.
+    [[nodiscard]] executor& executor_to_spawn_on() const noexcept;
 };
 
 }  // namespace detail
@@ -69,6 +71,7 @@ public:
     task_group& operator=(const task_group&) = delete;
 
     /// Runs a task in the group, in parallel with the others where the runtime has several workers.
+    /// As with rt::spawn, thread per core keeps it on the worker that spawns it.
     /// Its value is dropped; its failure is the group's.
     template <class T>
     void spawn(task<T> body, std::source_location where = std::source_location::current()) {
@@ -122,7 +125,7 @@ private:
         if (state_->closed())
             misuse("spawn into a task_group that has ended, or whose body has not begun", where);
         using root_type = detail::task_root<T, detail::group_member>;
-        auto* root = root_type::make(exec ? *exec : state_->exec(), std::move(body),
+        auto* root = root_type::make(exec ? *exec : state_->executor_to_spawn_on(), std::move(body),
                                      std::move(options.name), where, {.group = state_});
         state_->add(*root);
         if (!options.own_failure) root->consume();

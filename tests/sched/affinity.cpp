@@ -103,6 +103,25 @@ TEST_P(Affinity, a_task_never_changes_its_thread_b17) {
     }(pipes, bells));
 }
 
+// A group that serves every worker's connections: they had all gone to the worker of the group.
+TEST_P(Affinity, what_a_group_s_task_spawns_into_it_stays_on_that_worker_b17) {
+    runtime.block_on([]() -> rt::task<> {
+        (void)co_await rt::with_group([](rt::task_group& group) -> rt::task<> {
+            auto here = [](home spawner) -> rt::task<> {
+                spawner.check("a spawn into a group of another worker");
+                co_return;
+            };
+            for (unsigned w = 0; w < workers; ++w) {
+                group.spawn_on(w, [](rt::task_group& group, auto here) -> rt::task<> {
+                    group.spawn(here(home()));
+                    co_return;
+                }(group, here));
+            }
+            co_return;
+        });
+    }());
+}
+
 TEST_P(Affinity, spawn_stays_and_spawn_on_goes_to_its_worker_b17) {
     runtime.block_on([]() -> rt::task<> {
         std::set<std::thread::id> threads;
