@@ -149,6 +149,8 @@ rt::io_task<> session::run() {
             why = pause::output;
         }
         if (why == pause::waits) {
+            // Those that change something wait for long: the replies before theirs go out first.
+            if (waiting_->writes && !out_.empty()) co_await flush().or_return();
             co_await waiting_->wait(*this, std::exchange(waiting_args_, {}));
             continue;
         }
@@ -158,7 +160,7 @@ rt::io_task<> session::run() {
         }
         auto rest = rt::as_bytes(out_).subspan(written_);
         if (leaving) {
-            (void)co_await rt::timeout(5s, peer.write_all(rest));
+            (void)co_await flush();
             co_return co_await rt::timeout(1s, part());
         }
         if (rest.size() > owner.given.output_limit) {
@@ -192,7 +194,14 @@ rt::io_task<> session::run() {
             if (out_.capacity() > batch) std::string().swap(out_);
         }
     }
-    co_return co_await rt::timeout(5s, peer.write_all(rt::as_bytes(out_).subspan(written_)));
+    co_return co_await flush();
+}
+
+rt::io_task<> session::flush() {
+    co_await rt::timeout(5s, peer.write_all(rt::as_bytes(out_).subspan(written_))).or_return();
+    written_ = 0;
+    out_.clear();
+    co_return {};
 }
 
 rt::io_task<> session::exchange_as_subscriber() {

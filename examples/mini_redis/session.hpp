@@ -98,6 +98,7 @@ private:
     void combine(const command& what, std::string_view replies, std::size_t count);
     bool refused(const command* what, const arguments& args);
     rt::io_task<> cross();
+    rt::io_task<> flush();
     rt::io_task<> exchange_as_subscriber();
     rt::io_task<> part();
     bool took(rt::result<std::size_t> read);
