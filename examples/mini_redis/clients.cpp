@@ -65,7 +65,7 @@ struct subcommand {
     bool is(std::string_view name, std::size_t least, std::size_t most) {
         if (refused || !same_word(args[1], name)) return false;
         if (args.size() >= least && args.size() <= most) return true;
-        s.out().error("ERR wrong number of arguments for '" + lower(args[0]) + "|" +
+        s.out().error("ERR wrong number of arguments for '" + lower_case(args[0]) + "|" +
                       std::string(name) + "' command");
         refused = true;
         return false;
@@ -76,11 +76,6 @@ struct subcommand {
         for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
         s.out().error("ERR unknown subcommand '" + as_c_prints(args[1]) + "'. Try " + upper +
                       " HELP.");
-    }
-    static std::string lower(std::string_view text) {
-        std::string all(text);
-        for (char& c : all) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-        return all;
     }
 };
 constexpr std::size_t any_number = ~std::size_t{0};
@@ -187,7 +182,10 @@ void hello(session& s, const arguments& args) {
     out.integer(2);
 }
 
-rt::task<> info(session& s, std::vector<std::string>) { s.out().bulk(co_await s.owner.info()); }
+rt::task<> info(session& s, std::vector<std::string> args) {
+    args.erase(args.begin());
+    s.out().bulk(co_await s.owner.info(std::move(args)));
+}
 
 rt::task<> shut_down(session& s, std::vector<std::string>) {
     s.ended = true;  // it gets no answer, but sees the end

@@ -182,6 +182,12 @@ std::string from_double(double number) {
     return {text, static_cast<std::size_t>(n)};
 }
 
+std::string lower_case(std::string_view text) {
+    std::string all(text);
+    for (char& c : all) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    return all;
+}
+
 bool same_word(std::string_view a, std::string_view lower) noexcept {
     if (a.size() != lower.size()) return false;
     for (std::size_t i = 0; i < a.size(); ++i) {

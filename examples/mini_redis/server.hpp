@@ -31,7 +31,8 @@ public:
     // For sessions.
     void enter(session& s);
     void leave(session& s);
-    rt::task<std::string> info();
+    /// Those sections, or all.
+    rt::task<std::string> info(std::vector<std::string> sections);
 
     const settings given;
     rt::runtime_flavor flavor;
