@@ -16,7 +16,8 @@
 //   stopped     the select is being unwound; nobody may claim
 //   won(i)      arm i has its result; nobody else may claim
 // open -> won(i): a completer, under its primitive's lock, the item in hand; never undone.
-// open -> trying: who sees readiness, and then completes the select, whose task tries.
+// open -> trying: who sees readiness, and then completes the select, whose task tries. So does the
+// claim of an arm whose index is to_try: a part of an operation that is not over with it.
 // trying -> recheck: who meets trying. trying -> won(i), trying | recheck -> open: the select's
 // task only. A claim is an acq_rel exchange: the select sees what the winner wrote before it
 // claimed.
@@ -71,6 +72,12 @@ public:
 private:
     static constexpr std::uint32_t open = 0, trying = 1, recheck = 2, stopped = 3, won_base = 4;
 
+public:
+    /// The index of an arm whose claim() is claim_to_try(). Only where the item stays in its
+    /// primitive until the await returns it, as the values of streams do.
+    static constexpr std::uint32_t to_try = trying - won_base;
+
+private:
     inline bool advance(std::uint32_t to) noexcept {
         auto seen = word_.load(std::memory_order_acquire);
         for (;;) {
