@@ -1,5 +1,5 @@
 // Generators that wait, and the adaptors over them and over other streams.
-#include "task/helpers.hpp"
+#include "stream/helpers.hpp"
 
 #include <memory>
 #include <optional>
@@ -13,21 +13,6 @@ namespace {
 
 class Stream : public EveryRuntime {};
 EVERY_RUNTIME(Stream);
-
-rt::stream<int> count_to(int last, std::string* told = nullptr) {
-    for (int i = 1; i <= last; ++i) {
-        if (told) *told += std::to_string(i);
-        co_yield i;
-        co_await rt::yield_now();
-    }
-}
-
-template <class S>
-rt::task<std::vector<typename S::value_type>> all_of(S from) {
-    std::vector<typename S::value_type> all;
-    while (auto value = co_await from.next()) all.push_back(*std::move(value));
-    co_return all;
-}
 
 TEST_P(Stream, values_come_in_order_and_the_end_lasts) {
     run([]() -> rt::task<> {
@@ -70,7 +55,7 @@ TEST_P(Stream, adaptors_compose) {
     run([]() -> rt::task<> {
         auto even = rt::filter(count_to(100), [](int i) { return i % 2 == 0; });
         auto text = rt::map(std::move(even), [](int i) { return std::to_string(i); });
-        auto got = co_await all_of(rt::take(std::move(text), 3));
+        auto got = co_await rt::collect(rt::take(std::move(text), 3));
         EXPECT_EQ(got, (std::vector<std::string>{"2", "4", "6"}));
     });
 }
@@ -78,11 +63,11 @@ TEST_P(Stream, adaptors_compose) {
 TEST_P(Stream, take_asks_for_no_more_than_it_gives) {
     run([]() -> rt::task<> {
         std::string told;
-        EXPECT_EQ((co_await all_of(rt::take(count_to(9, &told), 2))).size(), 2u);
+        EXPECT_EQ((co_await rt::collect(rt::take(count_to(9, &told), 2))).size(), 2u);
         EXPECT_EQ(told, "12");
-        EXPECT_TRUE((co_await all_of(rt::take(count_to(9, &told), 0))).empty());
+        EXPECT_TRUE((co_await rt::collect(rt::take(count_to(9, &told), 0))).empty());
         EXPECT_EQ(told, "12");
-        EXPECT_EQ((co_await all_of(rt::take(count_to(2), 9))).size(), 2u);
+        EXPECT_EQ((co_await rt::collect(rt::take(count_to(2), 9))).size(), 2u);
     });
 }
 
@@ -94,8 +79,8 @@ TEST_P(Stream, a_receiver_and_an_interval_are_streams) {
             auto gone = std::move(tx);
         }
         auto twice = rt::map(std::move(rx), [](int i) { return 2 * i; });
-        EXPECT_EQ(co_await all_of(std::move(twice)), (std::vector<int>{0, 2, 4, 6}));
-        auto ticks = co_await all_of(rt::take(rt::interval(1ms), 3));
+        EXPECT_EQ(co_await rt::collect(std::move(twice)), (std::vector<int>{0, 2, 4, 6}));
+        auto ticks = co_await rt::collect(rt::take(rt::interval(1ms), 3));
         EXPECT_EQ(ticks.size(), 3u);
         EXPECT_LT(ticks[0], ticks[2]);
     });
