@@ -28,6 +28,7 @@ struct map_stage {
     using value_type = mapped_t<S, F>;
     using parts = source_part<S>;
     static constexpr auto name = "rt::map";
+    static constexpr bool ends = true;
     S from;
     F f;
 
@@ -48,6 +49,7 @@ struct filter_stage {
     using value_type = typename S::value_type;
     using parts = source_part<S>;
     static constexpr auto name = "rt::filter";
+    static constexpr bool ends = true;
     S from;
     P keep;
 
@@ -77,6 +79,7 @@ struct take_stage {
     using value_type = typename S::value_type;
     using parts = source_part<S>;
     static constexpr auto name = "rt::take";
+    static constexpr bool ends = true;
     S from;
     std::size_t left;
 

@@ -99,12 +99,12 @@ public:
         } guard{op_};
         return op_->op.await_resume();
     }
-
-protected:
     void drop() noexcept {
         withdraw();
         op_.reset();
     }
+
+protected:
     bool list() {
         listed_ = !op_->op.enlist();
         return !listed_;
@@ -156,7 +156,8 @@ class stage_op;
 /// `parts` of what it may wait for, and
 ///   bool poll(turn&, parts&, std::optional<value_type>&)
 /// which gets on as far as it can without waiting; true: there is a value, or, without one, the
-/// end. An exception out of it is the end, too. At the end the stage goes, its sources with it.
+/// end. An exception out of it is the end, too. At the end a stage that `ends` goes, its sources
+/// with it.
 template <class Stage>
 class [[nodiscard]] staged {
 public:
@@ -210,7 +211,7 @@ public:
     }
     std::optional<value_type> await_resume() {
         parts_.reset();
-        if (!value_) stage_->reset();
+        if (!value_ && Stage::ends) stage_->reset();
         if (failed_) std::rethrow_exception(std::move(failed_));
         return std::move(value_);
     }

@@ -3,3 +3,7 @@ export module rt.stream;
 export import :generator;
 export import :stage;
 export import :adaptors;
+export import :chunks;
+export import :merge;
+export import :range;
+export import :run_ahead;
