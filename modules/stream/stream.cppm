@@ -3,6 +3,7 @@ export module rt.stream;
 export import :generator;
 export import :stage;
 export import :adaptors;
+export import :buffered;
 export import :chunks;
 export import :merge;
 export import :range;
