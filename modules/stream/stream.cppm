@@ -6,5 +6,6 @@ export import :adaptors;
 export import :buffered;
 export import :chunks;
 export import :merge;
+export import :pace;
 export import :range;
 export import :run_ahead;
