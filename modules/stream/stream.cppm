@@ -9,3 +9,4 @@ export import :merge;
 export import :pace;
 export import :range;
 export import :run_ahead;
+export import :stream_map;
