@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <variant>
 #include <vector>
 
@@ -270,6 +271,19 @@ TEST_P(LosslessStream, lines_and_connections_can_be_adapted_b82_b85) {
         EXPECT_EQ(sum, 2 * sum_to(many / 2));
         co_await writer;
     });
+}
+
+TEST(StreamElsewhere, an_adaptor_can_be_waited_for_on_a_foreign_thread_b82) {
+    auto [tx, rx] = rt::channel<int>(1);
+    std::thread sends(
+        [](rt::sender<int> to) {
+            for (int i = 1; i <= 1000; ++i) to.blocking_send(i).value();
+        },
+        std::move(tx));
+    auto rare = rt::filter(std::move(rx), [](int i) { return i % 500 == 0; });
+    EXPECT_EQ(rt::sync_wait(rare.next()), 500);
+    EXPECT_EQ(rt::sync_wait(rt::collect(std::move(rare))), std::vector{1000});
+    sends.join();
 }
 
 }  // namespace

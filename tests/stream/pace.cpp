@@ -198,6 +198,50 @@ TEST(StreamPace, results_come_in_the_order_of_tasks_or_of_their_ends_b83) {
     });
 }
 
+TEST(StreamPace, what_is_declined_leaves_its_timer_waiting_again_b82_b83) {
+    on_virtual_time([]() -> rt::task<> {
+        auto time = co_await stopwatch::start();
+        auto third = [n = 0](rt::steady_time) mutable { return ++n % 3 == 0; };
+        auto ticks = rt::filter(rt::interval(unit), third);
+        (void)co_await ticks.next();
+        EXPECT_EQ(co_await time(), 2);
+        for (int lost = 0;;) {
+            auto first = co_await rt::select(rt::biased, ticks.next(), rt::sleep(2.5 * unit));
+            if (first.index() == 0) {
+                EXPECT_EQ(lost, 1);
+                break;
+            }
+            ++lost;
+        }
+        EXPECT_EQ(co_await time(), 5);
+    });
+}
+
+TEST(StreamPace, a_delay_queue_is_changed_while_its_adaptor_waits_b82_b85) {
+    on_virtual_time([]() -> rt::task<> {
+        rt::delay_queue<int> queue;
+        auto time = co_await stopwatch::start();
+        auto due = rt::filter(rt::borrow(queue), [](int i) { return i != 0; });
+        auto consume = [&]() -> rt::task<> {
+            EXPECT_EQ(co_await due.next(), 2);
+            EXPECT_EQ(co_await time(), 4);
+            auto first = co_await rt::select(due.next(), rt::sleep(2 * unit));
+            EXPECT_EQ(first.index(), 1u);
+            EXPECT_EQ(co_await due.next(), 1);
+            EXPECT_EQ(co_await time(), 9);
+        };
+        auto change = [&]() -> rt::task<> {
+            auto late = queue.insert(1, 5 * unit);
+            queue.insert(0, 2 * unit);
+            co_await rt::sleep(unit);
+            queue.insert(0, unit);  // at the same instant as the other one
+            queue.insert(2, 3 * unit);
+            queue.reset(late, 8 * unit);
+        };
+        co_await rt::join(consume(), change());
+    });
+}
+
 TEST(StreamPace, an_interval_can_be_merged_and_adapted_b83_b85) {
     on_virtual_time([]() -> rt::task<> {
         auto number = [](int n) { return [n](rt::steady_time) { return n; }; };
