@@ -14,6 +14,7 @@ module;
 export module rt.stream:adaptors;
 import rt.task;
 import :generator;
+import :part;
 import :stage;
 
 export namespace rt {
@@ -32,7 +33,7 @@ struct map_stage {
     S from;
     F f;
 
-    bool poll(turn& now, parts& source, std::optional<value_type>& to) {
+    bool poll(attempt& now, parts& source, std::optional<value_type>& to) {
         if (!source.ready(now, from)) return false;
         if (auto value = source.take()) to.emplace(std::invoke(f, *std::move(value)));
         return true;
@@ -53,7 +54,7 @@ struct filter_stage {
     S from;
     P keep;
 
-    bool poll(turn& now, parts& source, std::optional<value_type>& to) {
+    bool poll(attempt& now, parts& source, std::optional<value_type>& to) {
         do {
             if (!source.ready(now, from)) return false;
             auto value = source.take();
@@ -83,7 +84,7 @@ struct take_stage {
     S from;
     std::size_t left;
 
-    bool poll(turn& now, parts& source, std::optional<value_type>& to) {
+    bool poll(attempt& now, parts& source, std::optional<value_type>& to) {
         if (left == 0) return true;
         if (!source.ready(now, from)) return false;
         --left;

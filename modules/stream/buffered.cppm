@@ -16,6 +16,7 @@ module;
 export module rt.stream:buffered;
 import rt.task;
 import rt.sync;
+import :part;
 import :run_ahead;
 import :stage;
 
@@ -59,7 +60,7 @@ struct buffered_stage {
     std::deque<join_handle<task_value>> running{};
     bool ended = false;
 
-    bool poll(turn& now, parts& all, std::optional<value_type>& to) {
+    bool poll(attempt& now, parts& all, std::optional<value_type>& to) {
         while (!ended && running.size() < most && all.source.ready(now, from)) {
             auto body = all.source.take();
             if (body) {
@@ -81,11 +82,11 @@ struct buffered_stage {
 /// Tells, when the task is over, which one it was; however it ended.
 class end_note {
 public:
-    end_note(sender<std::size_t> to, std::size_t place) noexcept
+    inline end_note(sender<std::size_t> to, std::size_t place) noexcept
         : to_(std::move(to)), place_(place) {}
-    end_note(end_note&& other) noexcept
+    inline end_note(end_note&& other) noexcept
         : to_(std::exchange(other.to_, std::nullopt)), place_(other.place_) {}
-    ~end_note() {
+    inline ~end_note() {
         if (to_) (void)to_->try_send(place_);  // there is a place for each task that runs
     }
 
@@ -123,7 +124,7 @@ struct buffer_unordered_stage {
         for (std::size_t i = 0; i < most; ++i) free.push_back(most - 1 - i);
     }
 
-    bool poll(turn& now, parts& all, std::optional<value_type>& to) {
+    bool poll(attempt& now, parts& all, std::optional<value_type>& to) {
         while (!ended && !free.empty() && all.source.ready(now, from)) {
             auto body = all.source.take();
             if (body) {

@@ -14,6 +14,7 @@ export module rt.stream:chunks;
 import rt.task;
 import rt.time;
 import :generator;
+import :part;
 import :run_ahead;
 import :stage;
 
@@ -37,7 +38,7 @@ struct chunks_stage {
     value_type kept{};
     steady_time deadline{};
 
-    bool poll(turn& now, parts& all, std::optional<value_type>& to) {
+    bool poll(attempt& now, parts& all, std::optional<value_type>& to) {
         while (all.source.ready(now, from)) {
             auto value = all.source.take();
             if (!value) return kept.empty() || deliver(to);

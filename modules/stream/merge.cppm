@@ -11,6 +11,7 @@ module;
 export module rt.stream:merge;
 import rt.task;
 import :generator;
+import :part;
 import :run_ahead;
 import :stage;
 
@@ -33,7 +34,7 @@ struct chain_stage {
     std::optional<A> first;
     B second;
 
-    bool poll(turn& now, parts& sources, std::optional<value_type>& to) {
+    bool poll(attempt& now, parts& sources, std::optional<value_type>& to) {
         if (first) {
             if (!sources.first.ready(now, *first)) return false;
             if (auto value = sources.first.take()) {
@@ -65,20 +66,20 @@ struct merge_stage {
     std::bitset<count> ended{};
     std::size_t first = 0;  // whose turn it is
 
-    bool poll(turn& now, parts& sources, std::optional<value_type>& to) {
+    bool poll(attempt& now, parts& sources, std::optional<value_type>& to) {
         return poll_all(now, sources, to, std::make_index_sequence<count>());
     }
 
 private:
     template <std::size_t... I>
-    bool poll_all(turn& now, parts& sources, std::optional<value_type>& to,
+    bool poll_all(attempt& now, parts& sources, std::optional<value_type>& to,
                   std::index_sequence<I...>) {
         auto turn_of = first;
         return ((I >= turn_of && poll_one<I>(now, sources, to)) || ...) ||
                ((I < turn_of && poll_one<I>(now, sources, to)) || ...) || ended.all();
     }
     template <std::size_t I>
-    bool poll_one(turn& now, parts& sources, std::optional<value_type>& to) {
+    bool poll_one(attempt& now, parts& sources, std::optional<value_type>& to) {
         auto& source = std::get<I>(sources);
         if (ended[I] || !source.ready(now, std::get<I>(from))) return false;
         auto value = source.take();

@@ -12,6 +12,7 @@ export module rt.stream:pace;
 import rt.task;
 import rt.time;
 import :generator;
+import :part;
 import :run_ahead;
 import :stage;
 
@@ -33,7 +34,7 @@ struct timeout_stage {
     std::source_location where;
     std::optional<steady_time> deadline{};
 
-    bool poll(turn& now, parts& all, std::optional<value_type>& to) {
+    bool poll(attempt& now, parts& all, std::optional<value_type>& to) {
         if (!deadline) deadline = saturating_add(now.now(name, where), limit);
         if (all.source.ready(now, from)) {
             if (auto value = all.source.take()) to.emplace(*std::move(value));
@@ -62,7 +63,7 @@ struct throttle_stage {
     std::source_location where;
     std::optional<steady_time> next{};  // not before
 
-    bool poll(turn& now, parts& all, std::optional<value_type>& to) {
+    bool poll(attempt& now, parts& all, std::optional<value_type>& to) {
         all.over = all.over || !next || all.pause.ready(now, *next);
         if (!all.over || !all.source.ready(now, from)) return false;
         if (auto value = all.source.take()) to.emplace(*std::move(value));

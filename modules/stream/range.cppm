@@ -4,10 +4,10 @@ module;
 #include <memory>
 #include <optional>
 #include <ranges>
-#include <type_traits>
 #include <utility>
 export module rt.stream:range;
 import rt.task;
+import :part;
 import :stage;
 
 export namespace rt {
@@ -28,7 +28,7 @@ struct range_stage {
     };
     std::unique_ptr<state> all;
 
-    bool poll(turn&, parts&, std::optional<value_type>& to) {
+    bool poll(attempt&, parts&, std::optional<value_type>& to) {
         if (all->at == std::ranges::end(all->range)) return true;
         if constexpr (std::ranges::view<R>) {  // the values are somebody else's
             to.emplace(*all->at);

@@ -13,6 +13,7 @@ module;
 export module rt.stream:run_ahead;
 import rt.task;
 import rt.sync;
+import :part;
 import :stage;
 
 export namespace rt {
@@ -48,7 +49,7 @@ struct run_ahead_stage {
     std::optional<receiver<item>> values{};
     join_handle<> runs{};
 
-    bool poll(turn& now, parts& source, std::optional<value_type>& to) {
+    bool poll(attempt& now, parts& source, std::optional<value_type>& to) {
         if (!values) {
             auto ends = channel<item>(1);
             values.emplace(std::move(ends.second));

@@ -8,6 +8,7 @@ module;
 #include <utility>
 export module rt.stream:stream_map;
 import rt.task;
+import :part;
 import :run_ahead;
 import :stage;
 
@@ -39,7 +40,7 @@ struct stream_map_stage {
     std::optional<K> last{};  // the one after it is the next one's turn
     bool waits = false;
 
-    bool poll(turn& now, parts& in_use, std::optional<value_type>& to) {
+    bool poll(attempt& now, parts& in_use, std::optional<value_type>& to) {
         in_use.used = &all;
         in_use.waits = &waits;
         waits = true;
