@@ -198,6 +198,9 @@ protected:
 private:
     Op& self() noexcept { return static_cast<Op&>(*this); }
     std::coroutine_handle<> begin() noexcept {
+        // What a reactor begins may have its result before a stop can withdraw it, again and again.
+        if (env_->stop_requested()) [[unlikely]]
+            return unwind(*frame_);
         if (self().enlist()) return deliver();
         return env_->arm(*this);
     }

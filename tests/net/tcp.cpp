@@ -29,6 +29,29 @@ TEST_P(Tcp, what_is_written_comes_back_in_order) {
     });
 }
 
+// A peer that never pauses: on io_uring each read was begun, had its bytes before the stop could
+// withdraw it, and went on.
+TEST_P(Tcp, a_stop_ends_a_task_whose_reads_always_have_bytes_b24) {
+    run([]() -> rt::task<> {
+        auto [near, far] = co_await make_tcp_pair();
+        std::atomic<int> reads = 0;
+        auto reader = rt::spawn([](rt::tcp_stream from, std::atomic<int>& reads) -> rt::task<> {
+            std::array<std::byte, 64> buffer;
+            for (;; ++reads) (void)co_await from.read(buffer);
+        }(std::move(near), reads));
+        auto writer = rt::spawn(
+            [](rt::tcp_stream to) -> rt::task<> {
+                std::array<std::byte, 4096> bytes{};
+                while (co_await to.write_all(bytes)) continue;
+            },
+            std::move(far));
+        while (reads < 1000) co_await rt::yield_now();
+        reader.stop();
+        EXPECT_TRUE((co_await reader.outcome()).stopped());
+        co_await writer;
+    });
+}
+
 TEST_P(Tcp, vectored_transfers_keep_order_and_count_when_they_are_partial_b63) {
     run([]() -> rt::task<> {
         auto [near, far] = co_await make_tcp_pair();
