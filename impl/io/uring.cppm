@@ -147,6 +147,7 @@ private:
     static void start_over(io_request& r) noexcept {
         r.cancel_state.store(0, std::memory_order_relaxed);
         r.cancel_seen = false;
+        r.cancelled = false;
     }
     static bool is_pipe(io_kind kind) noexcept {
         return kind == io_kind::read || kind == io_kind::write;
@@ -225,6 +226,7 @@ private:
         wake();
     }
     void submit_cancel(io_request& r) noexcept {
+        r.cancelled = true;
         auto* sqe = ring_.entry();
         io_uring_prep_cancel(sqe, &r, 0);
         io_uring_sqe_set_data64(
@@ -288,11 +290,17 @@ private:
         }
     }
     /// The request has no result yet: a poll whose call must wait after all, or an end that nobody
-    /// asked for (the thread that submitted it has ended, a signal came).
+    /// asked for (the thread that submitted it has ended, a signal came). A cancel may show as
+    /// -EINTR, where the kernel has given the call to a thread of its own; and it may have found a
+    /// poll that was over.
     static bool wants_more(io_request& r) noexcept {
         bool polled = r.kind == io_kind::accept || is_pipe(r.kind);
         if (polled && r.result >= 0) r.result = perform_again(r);
-        if (r.result == -EAGAIN || r.result == -EINTR) return true;
+        if (r.result == -EAGAIN || r.result == -EINTR) {
+            if (!r.cancelled) return true;
+            r.result = -ECANCELED;
+            return false;
+        }
         return r.result == -ECANCELED && !r.object->closing.load(std::memory_order_acquire) &&
                !r.who->stop_requested();
     }

@@ -78,6 +78,7 @@ struct io_request {
     // epoll: a canceller came while the call was being made; guarded by the object's lock.
     // io_uring: its cancel has left the queue; the ring's thread only.
     bool cancel_seen = false;
+    bool cancelled = false;  // io_uring: a cancel was submitted; the ring's thread only
     std::atomic<std::uint8_t> cancel_state{0};
     arm* who = nullptr;       // whom to complete
     reactor* home = nullptr;  // who holds it

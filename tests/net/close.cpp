@@ -321,6 +321,33 @@ TEST_P(Close, a_stopped_accept_leaves_the_connection_to_the_next_b74) {
     });
 }
 
+// A half-close has the kernel retry a send that waits, in the end in a thread of its own: there a
+// cancel shows as an interrupted call, which was begun again.
+TEST_P(Close, a_write_to_a_peer_that_has_half_closed_can_be_stopped_and_timed_out_b24) {
+    run([]() -> rt::task<> {
+        for (bool time : {false, true}) {
+            auto [near, far] = co_await make_tcp_pair();
+            std::vector<std::byte> much(16 << 20);
+            auto writer = rt::spawn([](rt::tcp_stream to, std::span<const std::byte> bytes,
+                                       bool time) -> rt::io_task<> {
+                if (!time) co_return co_await to.write_all(bytes);
+                co_return co_await rt::timeout(300ms, to.write_all(bytes));
+            }(std::move(near), much, time));
+            std::array<std::byte, 1> first;
+            (void)co_await far.read(first);  // it has begun
+            far.shutdown(rt::shutdown_side::write).value();
+            co_await rt::sleep(20ms);  // the kernel's retries end somewhere: nothing tells when
+            if (!time) writer.stop();
+            auto ended = co_await writer.outcome();
+            if (time) {
+                EXPECT_EQ(ended.value().error(), rt::errc::timed_out);
+            } else {
+                EXPECT_TRUE(ended.stopped());
+            }
+        }
+    });
+}
+
 TEST_P(Close, a_stopped_write_lets_the_buffer_go) {
     run([]() -> rt::task<> {
         auto [near, far] = co_await make_tcp_pair();
