@@ -141,12 +141,17 @@ struct serve_options {
 
 /// One listener per worker on the same port (SO_REUSEPORT), and serve(stream) or serve(stream,
 /// from) for each connection, spawned on the worker that accepted it. A connection's failure is its
-/// own, and goes to on_unhandled. Runs until a stop, or until a listener fails: that error. Either
-/// stops the connections too, and waits for them; so `serve`, of which each worker has a copy, may
-/// borrow from the caller.
+/// own, and goes to on_unhandled. A port that another server has is an error, unless
+/// bind.reuse_port asks to share it. Runs until a stop, or until a listener fails: that error.
+/// Either stops the connections too, and waits for them; so `serve`, of which each worker has a
+/// copy, may borrow from the caller.
 template <class F>
 io_task<> serve_each(endpoint at, F serve, serve_options options = {}) {
     auto workers = detail::workers_here(std::source_location::current());
+    if (workers > 1 && !options.bind.reuse_port && at.port != 0) {
+        // Sharing the port among our workers must not share it with another server.
+        (void)co_await tcp_listener::bind(at, options.bind).or_return();
+    }
     options.bind.reuse_port = options.bind.reuse_port || workers > 1;
     co_return co_await with_group([&](task_group& group) -> io_task<> {
         for (unsigned i = 0; i < workers; ++i) {

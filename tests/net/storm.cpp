@@ -254,6 +254,20 @@ TEST_P(Storm, serve_each_serves_on_every_worker) {
     if (GetParam().flavor == rt::runtime_flavor::thread_per_core) EXPECT_EQ(threads.size(), 2u);
 }
 
+// Each of several acceptors shares the port with the others: a second server shared it too, and the
+// kernel dealt the clients out between the two.
+TEST_P(Storm, serve_each_does_not_share_its_port_with_another_server) {
+    serving at;
+    run([&]() -> rt::task<> {
+        auto first = rt::spawn(rt::serve_each(any_port, echo, at.options()));
+        auto client = co_await at.connect();
+        auto second = co_await rt::timeout(10s, rt::serve_each(client.peer().value(), echo));
+        EXPECT_EQ(second.error(), std::errc::address_in_use);
+        first.stop();
+        (void)co_await first.outcome();
+    });
+}
+
 // The connections were tasks of their own, and outlived the handler that they ran.
 TEST_P(Storm, a_stop_of_serve_each_ends_its_connections_first) {
     serving at;
