@@ -1,11 +1,13 @@
 #include "append_log.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
 #include <limits>
+#include <stdexcept>
 #include <string_view>
 
 #include "commands.hpp"
@@ -45,7 +47,7 @@ append_log::~append_log() {
 
 replayed replay(std::string_view input, keyspace& keys) {
     replayed done;
-    request_parser parser;
+    request_parser parser(request_parser::checks::all);
     std::string ignored;
     for (;;) {
         auto rest = input.substr(done.whole);
@@ -56,13 +58,18 @@ replayed replay(std::string_view input, keyspace& keys) {
         auto* what = got == request_parser::outcome::complete && !args.empty()
                          ? find_command(args[0])
                          : nullptr;
-        if (what == nullptr || !what->writes || !what->run || !what->takes(args.size()) ||
-            args.size() < 2) {
+        bool select = got == request_parser::outcome::complete && args.size() == 2 &&
+                      same_word(args[0], "select") && args[1] == "0";  // as Redis begins its own
+        if (!select && (what == nullptr || !what->writes || !what->run ||
+                        !what->takes(args.size()) || args.size() < 2)) {
             done.damaged = true;
+            done.why = got == request_parser::outcome::complete && !args.empty()
+                           ? "the command " + as_c_prints(args[0]) + " cannot be replayed"
+                           : "what follows is no request";
             return done;
         }
         // A DEL of several keys is the only request in the file that has more than one.
-        auto last = what->to == route::sum_keys ? args.size() - 1 : 1;
+        auto last = select ? 0 : what->to == route::sum_keys ? args.size() - 1 : 1;
         for (std::size_t i = 1; i <= last; ++i) {
             auto& on = keys[keys.shard_of(args[i])];
             on.now = std::numeric_limits<std::int64_t>::min();  // the file says what expired
@@ -77,9 +84,27 @@ replayed replay(std::string_view input, keyspace& keys) {
     }
 }
 
-rt::result<void> append_log::open(const std::string& path, keyspace& keys) {
+namespace {
+/// Is there a whole request somewhere in what follows the first byte?
+bool has_request(std::string_view text) {
+    for (std::size_t at = 1; (at = text.find("\r\n*", at)) != text.npos; ++at) {
+        request_parser parser(request_parser::checks::all);
+        auto rest = text.substr(at + 2);
+        if (parser.parse(rest) != request_parser::outcome::complete) continue;
+        auto* what = parser.args().empty() ? nullptr : find_command(parser.args()[0]);
+        if (what != nullptr && what->takes(parser.args().size())) return true;
+    }
+    return false;
+}
+}  // namespace
+
+void append_log::open(const std::string& path, keyspace& keys) {
+    auto fail = [&](const std::string& why) { throw std::runtime_error(path + ": " + why); };
     descriptor_ = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-    if (descriptor_ < 0) return last_error();
+    if (descriptor_ < 0) fail(last_error().message());
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0)
+        fail(errno == EWOULDBLOCK ? "another server has this append-only file open"
+                                  : last_error().message());
     std::string text;
     std::size_t offset = 0;  // in the file, of the text
     std::uint64_t requests = 0;
@@ -88,41 +113,43 @@ rt::result<void> append_log::open(const std::string& path, keyspace& keys) {
         auto kept = text.size();
         text.resize(kept + step);
         auto n = ::read(descriptor_, text.data() + kept, step);
-        if (n < 0) return last_error();
+        if (n < 0) fail(last_error().message());
         text.resize(kept + static_cast<std::size_t>(n));
         auto done = replay(text, keys);
         requests += done.requests;
         offset += done.whole;
         text.erase(0, done.whole);
         bool zeros = text.find_first_not_of('\0') == text.npos;
-        if (done.damaged && !zeros) {
-            std::cerr << path << " is damaged at byte " << offset
-                      << ": what follows is no request. Mend it, or cut it there: truncate -s "
-                      << offset << ' ' << path << '\n';
-            return std::make_error_code(std::errc::illegal_byte_sequence);
-        }
+        if (done.damaged && !zeros)
+            fail("damaged at byte " + std::to_string(offset) + ": " + done.why +
+                 ". Nothing was changed; mend it there, or start with another file");
         if (n == 0) break;
     }
+    // What a crash has torn is the last request. One in the middle may only look unfinished,
+    // because its length was damaged.
+    if (has_request(text))
+        fail("damaged at byte " + std::to_string(offset) +
+             ": this request is not whole, but others follow. Nothing was changed; mend it there, "
+             "or start with another file");
     if (!text.empty()) {
         std::cerr << path << ": cut " << text.size() << " bytes at its end, of a request that "
                   << "is not whole\n";
-        if (::ftruncate(descriptor_, static_cast<off_t>(offset)) != 0) return last_error();
+        if (::ftruncate(descriptor_, static_cast<off_t>(offset)) != 0) fail(last_error().message());
     }
     if (requests > 0) std::cout << "replayed " << requests << " requests" << std::endl;
     for (unsigned i = 0; i < keys.size(); ++i) keys[i].logging = &on_;
     on_ = true;
-    return {};
 }
 
 rt::task<> append_log::collect(keyspace& keys) {
-    for (unsigned i = 0; i < keys.size(); ++i)
-        pending_ +=
-            co_await keys.at(i, ~0u, [](shard& s) { return std::exchange(s.pending_log, {}); });
+    for (unsigned i = 0; i < keys.size(); ++i) {
+        pending_ += co_await keys.at(i, anywhere,
+                                     [](shard& s) { return std::exchange(s.pending_log, {}); });
+    }
 }
 
-rt::task<> append_log::write(bool sync) {
-    if (pending_.empty() && !(sync && unsynced_)) co_return;
-    // The job owns its text: if we are stopped while it writes, it writes on.
+rt::task<std::error_code> append_log::write(bool sync) {
+    if (pending_.empty() && !(sync && unsynced_)) co_return {};
     auto text = std::make_shared<const std::string>(std::move(pending_));
     pending_.clear();
     auto done = co_await rt::spawn_blocking(
@@ -133,21 +160,23 @@ rt::task<> append_log::write(bool sync) {
         std::cerr << "the append-only file cannot be written: " << done.error.message()
                   << ". Changes are refused until it can.\n";
     failing_ = static_cast<bool>(done.error);
+    co_return done.error;
 }
 
-rt::task<> append_log::run(keyspace& keys) {
+rt::io_task<> append_log::run(keyspace& keys) {
     rt::interval tick(100ms, rt::missed_ticks::delay);
     for (unsigned turn = 0;; ++turn) {
-        co_await tick.tick();
+        auto first = co_await rt::select(tick.tick(), finishing_.wait());
+        bool last = first.index() == 1;
         co_await collect(keys);
-        co_await write(turn % 10 == 0);
+        // A sync that failed is tried again at once: until it succeeds, changes are refused.
+        auto error = co_await write(last || failing_ || turn % 10 == 0);
+        if (!last) continue;
+        if (error)
+            std::cerr << pending_.size() << " bytes of acknowledged changes were not written to "
+                      << "the append-only file, and are lost\n";
+        co_return error ? rt::result<>(error) : rt::result<>();
     }
-}
-
-rt::task<> append_log::flush(keyspace& keys) {
-    if (!is_open()) co_return;
-    co_await collect(keys);
-    co_await write(true);
 }
 
 }  // namespace mini

@@ -23,35 +23,37 @@ public:
     append_log& operator=(const append_log&) = delete;
     ~append_log();
 
-    /// Opens the file and replays it; before the server serves. What stands at its end and is not
-    /// whole is cut, with a message. Errors: open(2), read(2); a file that is damaged elsewhere is
-    /// std::errc::illegal_byte_sequence, and the message has told where.
-    rt::result<void> open(const std::string& path, keyspace& keys);
+    /// Opens the file, locks it and replays it; before the server serves. What stands at its end
+    /// and is not whole is cut, with a message. Throws std::runtime_error with a message that says
+    /// what to change: the file cannot be opened, another server has it, or it is damaged.
+    void open(const std::string& path, keyspace& keys);
     [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
     /// The last write or sync failed: changes are to be refused.
     [[nodiscard]] bool failing() const noexcept { return failing_.load(std::memory_order_relaxed); }
 
-    /// Collects and writes until it is stopped.
-    rt::task<> run(keyspace& keys);
-    /// Writes and syncs what there is.
-    rt::task<> flush(keyspace& keys);
+    /// Collects and writes until finish(); then once more, and syncs. The error: what could not be
+    /// written is lost. It must not be stopped: what it has collected is nowhere else.
+    rt::io_task<> run(keyspace& keys);
+    void finish() noexcept { finishing_.notify_one(); }
 
 private:
     rt::task<> collect(keyspace& keys);
-    rt::task<> write(bool sync);
+    rt::task<std::error_code> write(bool sync);
 
+    rt::notify finishing_;
     int descriptor_ = -1;
     std::atomic<bool> on_{false};  // shards take notes
     std::atomic<bool> failing_{false};
     std::string pending_;
-    bool unsynced_ = false;
+    bool unsynced_ = false;  // something was written since the last sync that succeeded
 };
 
 /// What replay found in a text of requests: the part of it that is whole, and why it ends there.
 struct replayed {
     std::size_t whole = 0;  // bytes
     std::uint64_t requests = 0;
-    bool damaged = false;  // what follows is not the beginning of a request
+    bool damaged = false;  // what follows is not the beginning of a request that can be run
+    std::string why;
 };
 /// Runs the requests that the input begins with.
 replayed replay(std::string_view input, keyspace& keys);

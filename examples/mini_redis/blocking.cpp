@@ -55,29 +55,28 @@ bool parse_timeout(session& s, const std::string& text, std::chrono::millisecond
 /// meanwhile is kept for later.
 rt::task<std::optional<popped>> wait(session& s, rt::oneshot_receiver<popped>& answer,
                                      blocked_client& client, std::chrono::milliseconds limit) {
-    constexpr std::size_t most = 1024 * 1024;  // of input; then it is not read any more
-    auto end = co_await rt::this_task::now() + (limit > 0ms ? limit : 24h * 36500);
-    for (bool reading = true;;) {
-        if (s.in.size() >= most) reading = false;
-        if (!reading) {
-            auto first = co_await rt::select(rt::biased, answer.recv(), rt::sleep_until(end));
-            if (first.index() == 0) co_return std::get<0>(std::move(first));
-            break;
-        }
+    constexpr std::size_t most = 1024 * 1024;  // of input: who sends more is dropped
+    constexpr std::chrono::milliseconds years = 24h * 36500;
+    auto end = co_await rt::this_task::now() + (limit > 0ms ? std::min(limit, years) : years);
+    for (;;) {
         auto first = co_await rt::select(rt::biased, answer.recv(), s.peer.read(s.in.room()),
                                          rt::sleep_until(end));
         if (first.index() == 0) co_return std::get<0>(std::move(first));
         if (first.index() == 2) break;
-        auto& n = std::get<1>(first);
-        if (!n || *n == 0) {
-            s.ended = true;
-            break;
-        }
-        s.in.filled(*n);
+        s.took(std::get<1>(first));
+        // A client that is gone wants nothing more; the server's own end is another matter.
+        if (s.in.size() > most || (s.no_more && !s.owner.draining)) s.ended = true;
+        if (s.no_more || s.ended) break;
     }
     if (client.claim()) co_return std::nullopt;
     co_return co_await answer.recv();  // it is on its way
 }
+
+struct counted {
+    std::atomic<std::uint64_t>& n;
+    explicit counted(std::atomic<std::uint64_t>& count) : n(count) { ++n; }
+    ~counted() { --n; }
+};
 
 rt::task<> pop(session& s, std::vector<std::string> args, bool left) {
     std::chrono::milliseconds limit;
@@ -88,34 +87,32 @@ rt::task<> pop(session& s, std::vector<std::string> args, bool left) {
     auto client = std::make_shared<blocked_client>(std::move(sender), left);
     auto& keys = s.owner.keys;
     attempt got;
-    std::size_t asked = 0;
+    std::size_t asked = 0;  // of the keys; in the queues of these it may stand
     while (asked < args.size() && got.index() == 0) {
         auto& key = args[asked++];
         got = co_await keys.at(keys.shard_of(key), s.worker,
                                [key, client](shard& on) { return pop_or_block(on, key, client); });
     }
     std::optional<popped> value;
+    bool refused = false, queued = asked > 1;
     if (auto* at_once = std::get_if<popped>(&got)) {
         value = std::move(*at_once);
-    } else if (got.index() == 2 && client->claim()) {
+    } else if (std::holds_alternative<wrong_type>(got) && client->claim()) {
+        refused = true;
         s.out().error("WRONGTYPE Operation against a key holding the wrong kind of value");
     } else {
-        struct counted {
-            std::atomic<std::uint64_t>& n;
-            explicit counted(std::atomic<std::uint64_t>& count) : n(count) { ++n; }
-            ~counted() { --n; }
-        } counted(s.owner.blocked);
+        queued = true;
+        counted waiting(s.owner.blocked);
         value = co_await wait(s, answer, *client, limit);
-        got = nothing_yet();
     }
-    for (std::size_t i = 0; i < asked && (asked > 1 || got.index() == 0); ++i)
+    for (std::size_t i = 0; queued && i < asked; ++i)
         co_await keys.at(keys.shard_of(args[i]), s.worker,
                          [key = args[i], client](shard& on) { on.unblock(key, client); });
     if (value) {
         s.out().array(2);
         s.out().bulk(value->key);
         s.out().bulk(value->value);
-    } else if (got.index() != 2) {
+    } else if (!refused) {
         s.out().null_array();
     }
 }

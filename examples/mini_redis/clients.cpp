@@ -88,7 +88,7 @@ void config(session& s, const arguments& args) {
         // redis-benchmark and test suites ask for no snapshots, and there are none.
         if (args.size() == 4 && same_word(args[2], "save") && args[3].empty()) return out.ok();
         return out.error("ERR CONFIG SET failed - possibly related to argument '" +
-                         std::string(args[2]) + "' - it can be set at the start only");
+                         std::string(args[2]) + "' - nothing can be set while the server runs");
     }
     if (!sub.is("get", 3, any_number)) return sub.unknown();
     const std::pair<const char*, std::string> known[] = {
@@ -187,7 +187,18 @@ rt::task<> info(session& s, std::vector<std::string> args) {
     s.out().bulk(co_await s.owner.info(std::move(args)));
 }
 
-rt::task<> shut_down(session& s, std::vector<std::string>) {
+rt::task<> shut_down(session& s, std::vector<std::string> args) {
+    for (std::size_t i = 1; i < args.size(); ++i) {
+        if (same_word(args[i], "abort") && args.size() == 2) {
+            s.out().error("ERR No shutdown in progress.");
+            co_return;
+        }
+        if (!same_word(args[i], "nosave") && !same_word(args[i], "save") &&
+            !same_word(args[i], "now") && !same_word(args[i], "force")) {
+            s.out().error("ERR syntax error");
+            co_return;
+        }
+    }
     s.ended = true;  // it gets no answer, but sees the end
     s.owner.asked_to_end.notify_one();
     co_return;

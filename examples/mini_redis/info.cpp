@@ -26,7 +26,7 @@ rt::task<std::string> server::info(std::vector<std::string> sections) {
     for (unsigned i = 0; i < keys.size(); ++i) {
         // From a task on no particular worker: in thread per core, a message to each.
         auto part = co_await keys.at(
-            i, ~0u, [](shard& on) { return counts{on.size(), on.with_expiry(), on.expired}; });
+            i, anywhere, [](shard& on) { return counts{on.size(), on.with_expiry(), on.expired}; });
         all.keys += part.keys;
         all.expiring += part.expiring;
         all.expired += part.expired;

@@ -1,10 +1,10 @@
-// All keys, in shards, and the two ways to be alone with one. This file is the whole difference
-// between the flavors:
+// All keys, in shards, and the two ways to be alone with one, which is what the flavors differ in:
 //  - thread per core: a shard for each worker, used by that worker only, without a lock; others
 //    send it a task. A command with keys of several shards is therefore not atomic.
-//  - work stealing: the shards are shared, each behind a lock that is held for a few commands and
-//    never across an await (so it is a std::mutex). A command with several keys locks all of
-//    theirs, in the order of the shards.
+//  - work stealing: the shards are shared, each behind a lock that is held for the commands of one
+//  batch
+//    at most and never across an await (so it is a std::mutex). A command with several keys locks
+//    all of theirs, in the order of the shards.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -19,6 +19,9 @@
 import rt;
 
 namespace mini {
+
+/// In place of a worker's number: the caller is on none in particular.
+inline constexpr unsigned anywhere = ~0u;
 
 class keyspace {
 public:

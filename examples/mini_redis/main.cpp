@@ -9,6 +9,8 @@ int main(int argc, char** argv) {
     options o(argc, argv, "--appendonly FILE, --output-limit BYTES",
               [&](std::string_view name, std::string_view value) {
                   if (name == "--appendonly") {
+                      if (value.empty() || value == "yes" || value == "no")
+                          options::refuse("--appendonly: give the name of a file");
                       given.append_only = value;
                   } else if (name == "--output-limit") {
                       given.output_limit = options::number(name, value, 1024, 4'000'000'000);
@@ -27,12 +29,14 @@ int main(int argc, char** argv) {
         auto done = runtime.block_on(server->run(o.at));
         if (!done) std::cerr << done.error().message() << options::hint(done.error()) << '\n';
         status = done ? 0 : 1;
-    } catch (const std::system_error& e) {
+    } catch (const std::exception& e) {
         std::cerr << e.what() << '\n';
         status = 1;
     }
     auto left = rt::audit();
-    std::cout << "left behind: " << left.frames_alive << " tasks, " << left.operations_in_flight
-              << " operations\n";
-    return left.frames_alive + left.operations_in_flight == 0 ? status : 2;
+    bool clean = left.frames_alive == 0 && left.operations_in_flight == 0;
+    if (status == 0 || !clean)
+        std::cout << "left behind: " << left.frames_alive << " tasks, " << left.operations_in_flight
+                  << " operations\n";
+    return clean ? status : 2;
 }

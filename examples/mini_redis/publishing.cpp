@@ -38,7 +38,11 @@ rt::task<> unsubscribe(session& s, std::vector<std::string> args) {
     if (args.empty()) args.assign(s.subscribed.begin(), s.subscribed.end());
     if (args.empty()) confirm(s, "unsubscribe", nullptr);
     for (auto& channel : args) {
-        if (s.subscribed.erase(channel) != 0) co_await s.owner.topics.unsubscribe(channel, s.id);
+        if (s.subscribed.erase(channel) != 0) {
+            co_await s.owner.topics.unsubscribe(channel, s.id);
+            // What was published before goes before the confirmation, and nothing after it.
+            while (auto message = s.messages->try_recv()) s.out().text() += **message;
+        }
         confirm(s, "unsubscribe", &channel);
     }
 }

@@ -117,6 +117,8 @@ request_parser::outcome request_parser::parse(std::string_view input) {
         }
         auto length = static_cast<std::size_t>(length_);
         if (input.size() - at_ < length + 2) return outcome::incomplete;
+        if (checks_ == checks::all && input.substr(at_ + length, 2) != "\r\n")
+            return broken("no line end after a bulk string");
         places_.emplace_back(at_, length);
         at_ += length + 2;
         length_ = -1;

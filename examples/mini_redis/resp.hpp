@@ -20,6 +20,9 @@ using arguments = std::vector<std::string_view>;
 class request_parser {
 public:
     enum class outcome { incomplete, complete, broken };
+    /// Redis does not look at the line end after a bulk string; in a file it is worth a look.
+    enum class checks { as_redis, all };
+    explicit request_parser(checks what = checks::as_redis) noexcept : checks_(what) {}
 
     /// Looks for one request at the start of the input. After `incomplete` it goes on where it
     /// was, when it is called with the same bytes and more, wherever they have moved.
@@ -39,6 +42,7 @@ private:
     /// The number between the type byte at at_ and the end of its line; incomplete: not there yet.
     outcome header(std::string_view input, const char* what, std::int64_t& number, bool& valid);
 
+    checks checks_;
     std::size_t at_ = 0;
     std::int64_t missing_ = 0;  // bulk strings that are still to come
     std::int64_t length_ = -1;  // of the one that is coming; -1: its header is not there yet

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <csignal>
 #include <iostream>
+#include <memory>
+#include <optional>
 #include <variant>
 
 #include "../options.hpp"
@@ -24,7 +26,7 @@ void server::enter(session& s) {
     sessions_.insert(&s);
     ++clients;
     ++connections;
-    if (draining) (void)s.peer.shutdown(rt::shutdown_side::read);
+    if (draining) s.read_no_more();
 }
 void server::leave(session& s) {
     std::lock_guard guard(mutex_);
@@ -37,15 +39,13 @@ void server::leave(session& s) {
 void server::read_no_more() {
     std::lock_guard guard(mutex_);
     draining = true;
-    for (auto* s : sessions_) (void)s->peer.shutdown(rt::shutdown_side::read);
+    for (auto* s : sessions_) s->read_no_more();
 }
 
 namespace {
-rt::io_task<> one_session(server& on, rt::tcp_stream peer, unsigned worker) {
-    session s(on, std::move(peer), worker);
-    auto done = co_await s.run();
-    for (auto& channel : s.subscribed) co_await on.topics.unsubscribe(channel, s.id);
-    (void)done;  // a client that resets its connection is no concern of ours
+rt::io_task<> one_session(std::unique_ptr<session> s) {
+    (void)co_await s->run();  // a client that resets its connection is no concern of ours
+    for (auto& channel : s->subscribed) co_await s->owner.topics.unsubscribe(channel, s->id);
     co_return {};
 }
 }  // namespace
@@ -56,7 +56,9 @@ rt::io_task<> server::accept(rt::tcp_listener& from, rt::task_group& sessions, u
         if (!next && next.error() == rt::errc::closed) co_return {};
         if (!next) co_return next.error();
         (void)next->stream.options().nodelay(true);
-        sessions.spawn({.own_failure = true}, one_session(*this, std::move(next->stream), worker));
+        // Made here, so that it is counted before we may end.
+        auto made = std::make_unique<session>(*this, std::move(next->stream), worker);
+        sessions.spawn({.own_failure = true}, one_session(std::move(made)));
     }
 }
 
@@ -88,24 +90,31 @@ rt::io_task<> server::run(rt::endpoint at) {
         keys[i].expiries = std::move(in);
         notes.push_back(std::move(out));
     }
-    if (!given.append_only.empty()) log.open(given.append_only, keys).or_throw();
+    if (!given.append_only.empty()) log.open(given.append_only, keys);
     std::vector<rt::tcp_listener> listeners;
+    // Sharing the port among our workers must not share it with another server.
+    if (workers > 1 && at.port != 0) (void)co_await rt::tcp_listener::bind(at).or_return();
     for (unsigned i = 0; i < workers; ++i) {
         rt::bind_options options{.reuse_port = workers > 1};
         listeners.push_back(co_await rt::tcp_listener::bind(at, options).or_return());
         at = *listeners.back().local();  // port 0 became a port, for all of them
     }
     port = at.port;
-    co_await rt::with_group([&](rt::task_group& group) -> rt::io_task<> {
+    std::optional<rt::join_handle<rt::result<>>> writer;
+    if (log.is_open()) writer = rt::spawn(log.run(keys));
+    auto served = co_await rt::with_group([&](rt::task_group& group) -> rt::io_task<> {
         for (unsigned i = 0; i < keys.size(); ++i)
             group.spawn_on(i % workers, expire_keys(i, std::move(notes[i])));
-        if (log.is_open()) group.spawn_on(0, log.run(keys));
         auto done = co_await serve(listeners);
         group.stop();
         co_return done;
-    }).or_return();
-    co_await log.flush(keys);
-    co_return {};
+    });
+    if (writer) {
+        log.finish();
+        auto written = co_await std::move(*writer);
+        if (served) co_return written;
+    }
+    co_return served;
 }
 
 }  // namespace mini

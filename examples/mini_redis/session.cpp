@@ -66,7 +66,7 @@ session::pause session::run_requests() {
         ~counted() { total.fetch_add(count, std::memory_order_relaxed); }
     } counted{owner.commands, count};
     auto begun = out_.size();
-    while (out_.size() - begun < batch) {
+    while (out_.size() - begun + crossing_.waiting() < batch) {
         auto got = parser_.parse(in.text());
         if (got != request_parser::outcome::complete) {
             if (!crossing_.empty()) return pause::crossing;
@@ -130,14 +130,20 @@ rt::io_task<> session::cross() {
     co_return {};
 }
 
-/// False: there is nothing more to read, or nobody who writes.
-bool session::took(rt::result<std::size_t> read) {
+void session::read_no_more() {
+    // More than the buffers of both sockets hold: tcp(7), tcp_rmem and tcp_wmem.
+    allowed_ = 16 * 1024 * 1024;
+    // A read gets what is there, and then the end, even if the client goes on sending.
+    (void)peer.shutdown(rt::shutdown_side::read);
+}
+
+void session::took(const rt::result<std::size_t>& read) {
     if (!read || *read == 0) {
-        ended = true;
-    } else {
-        in.filled(*read);
+        no_more = true;
+        return;
     }
-    return !ended;
+    in.filled(*read);
+    if (allowed_ != unlimited) no_more = (allowed_ -= static_cast<std::int64_t>(*read)) <= 0;
 }
 
 rt::io_task<> session::run() {
@@ -150,7 +156,7 @@ rt::io_task<> session::run() {
         }
         if (why == pause::waits) {
             // Those that change something wait for long: the replies before theirs go out first.
-            if (waiting_->writes && !out_.empty()) co_await flush().or_return();
+            if (waiting_->writes) co_await flush().or_return();
             co_await waiting_->wait(*this, std::exchange(waiting_args_, {}));
             continue;
         }
@@ -158,49 +164,79 @@ rt::io_task<> session::run() {
             out().error(parser_.error());
             leaving = true;
         }
-        auto rest = rt::as_bytes(out_).subspan(written_);
+        if (no_more && why == pause::input) break;
         if (leaving) {
             (void)co_await flush();
             co_return co_await rt::timeout(1s, part());
         }
-        if (rest.size() > owner.given.output_limit) {
-            owner.refused.fetch_add(1, std::memory_order_relaxed);
-            std::cerr << "client " << id << " is sent away: it does not read, and " << rest.size()
-                      << " bytes wait for it (--output-limit)\n";
-            co_return {};
-        }
         if (messages) {
             co_await exchange_as_subscriber().or_return();
-        } else if (rest.empty()) {
+        } else if (written_ == out_.size()) {
             if (why == pause::input) took(co_await peer.read(in.room()));
-        } else if (why == pause::output) {  // more requests are there: write what can be written
-            auto first = co_await rt::select(rt::biased, peer.write(rest), rt::sleep(0ms));
-            if (auto* n = std::get_if<0>(&first)) {
-                if (!*n) co_return n->error();
-                written_ += **n;
-            }
         } else {
-            auto first = co_await rt::select(rt::biased, peer.write(rest), peer.read(in.room()));
-            if (auto* n = std::get_if<0>(&first)) {
-                if (!*n) co_return n->error();
-                written_ += **n;
-            } else {
-                took(std::get<1>(first));
-            }
+            co_await exchange(why == pause::input).or_return();
         }
-        if (written_ == out_.size()) {
-            written_ = 0;
-            out_.clear();
-            if (out_.capacity() > batch) std::string().swap(out_);
-        }
+        drop_written();
     }
     co_return co_await flush();
 }
 
-rt::io_task<> session::flush() {
-    co_await rt::timeout(5s, peer.write_all(rt::as_bytes(out_).subspan(written_))).or_return();
-    written_ = 0;
+void session::drop_written() {
+    if (written_ == out_.size()) {
+        if (out_.capacity() > batch) std::string().swap(out_);
+        out_.clear();
+        written_ = 0;
+    } else if (written_ > out_.size() / 2) {
+        out_.erase(0, std::exchange(written_, 0));
+    }
+}
+
+/// The client is sent away: more than the limit waits for it, and it does not read.
+void session::give_up() {
+    owner.refused.fetch_add(1, std::memory_order_relaxed);
+    std::cerr << "client " << id << " is sent away: it does not read, and "
+              << out_.size() - written_ << " bytes wait for it (--output-limit)\n";
     out_.clear();
+    written_ = 0;
+    ended = true;
+}
+
+/// Writes some. Who reads, however slowly, gets all; its further requests wait meanwhile. For who
+/// has not read for a second they are run nevertheless, until the limit is exceeded.
+rt::io_task<> session::exchange(bool all_run) {
+    auto rest = rt::as_bytes(out_).subspan(written_);
+    bool over = rest.size() > owner.given.output_limit;
+    rt::result<std::size_t> n = 0;
+    if (all_run && !over) {
+        auto first = co_await rt::select(rt::biased, peer.write(rest), peer.read(in.room()));
+        if (first.index() == 1) {
+            took(std::get<1>(first));
+            co_return {};
+        }
+        n = std::get<0>(first);
+    } else {
+        auto patience = over || !stalled_ ? 1s : 0s;
+        auto first = co_await rt::select(rt::biased, peer.write(rest), rt::sleep(patience));
+        if (first.index() == 1) {
+            stalled_ = true;
+            if (over) give_up();
+            co_return {};
+        }
+        n = std::get<0>(first);
+    }
+    if (!n) co_return n.error();
+    stalled_ = false;
+    written_ += *n;
+    co_return {};
+}
+
+/// Writes all that waits; the error timed_out when the client takes nothing for five seconds.
+rt::io_task<> session::flush() {
+    while (written_ < out_.size()) {
+        auto rest = rt::as_bytes(out_).subspan(written_);
+        written_ += co_await rt::timeout(5s, peer.write(rest)).or_return();
+    }
+    drop_written();
     co_return {};
 }
 
@@ -227,6 +263,7 @@ rt::io_task<> session::exchange_as_subscriber() {
         }
     }
     if (message) out_ += **message;
+    if (out_.size() - written_ > owner.given.output_limit) give_up();
     co_return {};
 }
 

@@ -1,8 +1,10 @@
 // One client: its input, its requests, its output.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <set>
 #include <span>
 #include <string>
@@ -42,6 +44,8 @@ public:
     explicit crossing(unsigned shards) : parts_(shards) {}
     /// Nothing is to be sent, and all replies have gone out.
     [[nodiscard]] bool empty() const noexcept { return order_.empty(); }
+    /// Bytes of replies from here that wait for those of others.
+    [[nodiscard]] std::size_t waiting() const noexcept { return local_.size(); }
     /// The next reply is that of this request, to be run in shard i.
     void send(unsigned i, std::span<const std::string_view> args);
     /// The next reply is what is appended here, until the next one begins.
@@ -83,7 +87,12 @@ public:
     input_buffer in;
     std::string name;
     bool leaving = false;  // when the output has been written
-    bool ended = false;    // the client reads and writes no more, or is to be dropped
+    bool no_more = false;  // the client sends nothing more, or nothing more is read
+    bool ended = false;    // it is to be dropped
+    /// At the server's end: what has been sent by now is read, and not much more. Any thread.
+    void read_no_more();
+    /// What a read of the peer into `in` has given.
+    void took(const rt::result<std::size_t>& read);
     std::set<std::string, std::less<>> subscribed;
     std::optional<channels::mailbox> mailbox;
     std::optional<rt::receiver<channels::message>> messages;
@@ -99,13 +108,18 @@ private:
     bool refused(const command* what, const arguments& args);
     rt::io_task<> cross();
     rt::io_task<> flush();
+    rt::io_task<> exchange(bool all_run);
+    void drop_written();
+    void give_up();
     rt::io_task<> exchange_as_subscriber();
     rt::io_task<> part();
-    bool took(rt::result<std::size_t> read);
 
+    std::atomic<std::int64_t> allowed_{unlimited};  // bytes to be read yet
+    static constexpr std::int64_t unlimited = std::numeric_limits<std::int64_t>::max();
     request_parser parser_;
     std::string out_;
     std::size_t written_ = 0;  // of out_
+    bool stalled_ = false;     // nothing could be written for a second
     crossing crossing_;
     // A command whose parts are in other shards: what crossing_ brings is its replies.
     const command* gathering_ = nullptr;
