@@ -137,8 +137,7 @@ void append_log::open(const std::string& path, keyspace& keys) {
         if (::ftruncate(descriptor_, static_cast<off_t>(offset)) != 0) fail(last_error().message());
     }
     if (requests > 0) std::cout << "replayed " << requests << " requests" << std::endl;
-    for (unsigned i = 0; i < keys.size(); ++i) keys[i].logging = &on_;
-    on_ = true;
+    for (unsigned i = 0; i < keys.size(); ++i) keys[i].logging = true;
 }
 
 rt::task<> append_log::collect(keyspace& keys) {

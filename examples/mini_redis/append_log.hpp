@@ -42,7 +42,6 @@ private:
 
     rt::notify finishing_;
     int descriptor_ = -1;
-    std::atomic<bool> on_{false};  // shards take notes
     std::atomic<bool> failing_{false};
     std::string pending_;
     bool unsynced_ = false;  // something was written since the last sync that succeeded

@@ -30,9 +30,7 @@ attempt pop_or_block(shard& on, const std::string& key, std::shared_ptr<blocked_
         return nothing_yet();
     }
     if (!client->claim()) return nothing_yet();  // another of its keys was quicker
-    auto& taken = client->left ? values->front() : values->back();
-    popped value{key, std::move(taken)};
-    client->left ? values->pop_front() : values->pop_back();
+    popped value{key, take(*values, client->left)};
     on.log_command(client->left ? "LPOP" : "RPOP", key);
     c.drop_if_empty(key, *values);
     return value;

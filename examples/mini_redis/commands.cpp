@@ -6,7 +6,6 @@ namespace mini {
 
 namespace {
 
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 struct any_case_hash {  // FNV-1a
     std::size_t operator()(std::string_view text) const noexcept {
         std::size_t h = 14695981039346656037u;

@@ -57,6 +57,12 @@ struct call {
         return false;
     }
     void syntax_error() { out.error("ERR syntax error"); }
+    /// The third argument, if there is one: how many are to be popped. False: as integer().
+    bool pop_count(std::int64_t& count) {
+        if (args.size() < 3 || (to_integer(args[2], count) && count >= 0)) return true;
+        out.error("ERR value is out of range, must be positive");
+        return false;
+    }
     /// An empty list, hash or set is none.
     template <class T>
     void drop_if_empty(std::string_view key, const T& value) {
@@ -91,6 +97,40 @@ struct command {
     [[nodiscard]] bool takes(std::size_t count) const noexcept {
         return arity >= 0 ? count == static_cast<std::size_t>(arity)
                           : count >= static_cast<std::size_t>(-arity);
+    }
+};
+
+/// STRLEN, LLEN, HLEN, SCARD, ZCARD.
+template <class T>
+void size_of(call& c) {
+    T* value = nullptr;
+    if (c.find(c.key(), value)) c.out.integer(value ? static_cast<std::int64_t>(value->size()) : 0);
+}
+
+/// HDEL, SREM, ZREM.
+template <class T>
+void remove_from(call& c) {
+    T* value = nullptr;
+    if (!c.find(c.key(), value)) return;
+    std::int64_t removed = 0;
+    if (value != nullptr) {
+        for (auto each : c.args.subspan(2)) removed += value->erase(each);
+        c.drop_if_empty(c.key(), *value);
+    }
+    c.changed = removed > 0;
+    c.out.integer(removed);
+}
+
+/// NX, XX, GT and LT, of EXPIRE and ZADD.
+struct conditions {
+    bool nx = false, xx = false, gt = false, lt = false;
+    /// False: the word is none of them.
+    bool take(std::string_view word) noexcept {
+        if (same_word(word, "nx")) return nx = true;
+        if (same_word(word, "xx")) return xx = true;
+        if (same_word(word, "gt")) return gt = true;
+        if (same_word(word, "lt")) return lt = true;
+        return false;
     }
 };
 

@@ -52,24 +52,6 @@ void hexists(call& c) {
     hash* fields = nullptr;
     if (c.find(c.key(), fields)) c.out.integer(fields && fields->find(c.args[2]));
 }
-void hlen(call& c) {
-    hash* fields = nullptr;
-    if (c.find(c.key(), fields))
-        c.out.integer(fields ? static_cast<std::int64_t>(fields->size()) : 0);
-}
-
-void hdel(call& c) {
-    hash* fields = nullptr;
-    if (!c.find(c.key(), fields)) return;
-    std::int64_t removed = 0;
-    if (fields != nullptr) {
-        for (auto name : c.args.subspan(2)) removed += fields->erase(name);
-        c.drop_if_empty(c.key(), *fields);
-    }
-    c.changed = removed > 0;
-    c.out.integer(removed);
-}
-
 void all(call& c, bool names, bool values) {
     hash* fields = nullptr;
     if (!c.find(c.key(), fields)) return;
@@ -100,12 +82,18 @@ void hincrby(call& c) {
 }
 
 constexpr command commands[] = {
-    {"hdel", -3, route::one_key, true, hdel},      {"hexists", 3, route::one_key, false, hexists},
-    {"hget", 3, route::one_key, false, hget},      {"hgetall", 2, route::one_key, false, hgetall},
-    {"hincrby", 4, route::one_key, true, hincrby}, {"hkeys", 2, route::one_key, false, hkeys},
-    {"hlen", 2, route::one_key, false, hlen},      {"hmget", -3, route::one_key, false, hmget},
-    {"hmset", -4, route::one_key, true, hmset},    {"hset", -4, route::one_key, true, hset},
-    {"hsetnx", 4, route::one_key, true, hsetnx},   {"hvals", 2, route::one_key, false, hvals},
+    {"hdel", -3, route::one_key, true, remove_from<hash>},
+    {"hexists", 3, route::one_key, false, hexists},
+    {"hget", 3, route::one_key, false, hget},
+    {"hgetall", 2, route::one_key, false, hgetall},
+    {"hincrby", 4, route::one_key, true, hincrby},
+    {"hkeys", 2, route::one_key, false, hkeys},
+    {"hlen", 2, route::one_key, false, size_of<hash>},
+    {"hmget", -3, route::one_key, false, hmget},
+    {"hmset", -4, route::one_key, true, hmset},
+    {"hset", -4, route::one_key, true, hset},
+    {"hsetnx", 4, route::one_key, true, hsetnx},
+    {"hvals", 2, route::one_key, false, hvals},
 };
 
 }  // namespace

@@ -62,8 +62,7 @@ void flush(call& c) {
 }
 
 /// NX, XX, GT, LT: whether the new instant may take the old one's place.
-struct expire_condition {
-    bool nx = false, xx = false, gt = false, lt = false;
+struct expire_condition : conditions {
     [[nodiscard]] bool holds(std::int64_t old, std::int64_t at) const noexcept {
         if (nx && old != object::never) return false;
         if (xx && old == object::never) return false;
@@ -73,15 +72,7 @@ struct expire_condition {
 };
 bool parse(call& c, expire_condition& on) {
     for (auto word : c.args.subspan(3)) {
-        if (same_word(word, "nx")) {
-            on.nx = true;
-        } else if (same_word(word, "xx")) {
-            on.xx = true;
-        } else if (same_word(word, "gt")) {
-            on.gt = true;
-        } else if (same_word(word, "lt")) {
-            on.lt = true;
-        } else {
+        if (!on.take(word)) {
             c.out.error("ERR Unsupported option " + std::string(word));
             return false;
         }

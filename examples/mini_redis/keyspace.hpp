@@ -1,10 +1,9 @@
 // All keys, in shards, and the two ways to be alone with one, which is what the flavors differ in:
 //  - thread per core: a shard for each worker, used by that worker only, without a lock; others
 //    send it a task. A command with keys of several shards is therefore not atomic.
-//  - work stealing: the shards are shared, each behind a lock that is held for the commands of one
-//  batch
-//    at most and never across an await (so it is a std::mutex). A command with several keys locks
-//    all of theirs, in the order of the shards.
+//  - work stealing: the shards are shared, each behind a lock that is held for one batch of
+//    commands at most and never across an await (so it is a std::mutex). A command with several
+//    keys locks all of theirs, in the order of the shards.
 #pragma once
 #include <cstdint>
 #include <memory>

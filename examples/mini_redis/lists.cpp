@@ -23,34 +23,22 @@ void rpush(call& c) { push(c, false, false); }
 void lpushx(call& c) { push(c, true, true); }
 void rpushx(call& c) { push(c, false, true); }
 
-void pop_one(call& c, list& values, bool left) {
-    c.out.bulk(left ? values.front() : values.back());
-    left ? values.pop_front() : values.pop_back();
-}
-
 void pop(call& c, bool left) {
     if (c.args.size() > 3) return refuse(find_command(c.args[0]), {}, c.out);
     std::int64_t count = 1;
     bool many = c.args.size() == 3;
-    if (many && (!to_integer(c.args[2], count) || count < 0))
-        return c.out.error("ERR value is out of range, must be positive");
+    if (!c.pop_count(count)) return;
     list* values = nullptr;
     if (!c.find(c.key(), values)) return;
     if (values == nullptr) return many ? c.out.null_array() : c.out.null();
     auto n = std::min<std::size_t>(static_cast<std::size_t>(count), values->size());
     if (many) c.out.array(n);
     c.changed = n > 0;
-    for (; n > 0; --n) pop_one(c, *values, left);
+    for (; n > 0; --n) c.out.bulk(take(*values, left));
     c.drop_if_empty(c.key(), *values);
 }
 void lpop(call& c) { pop(c, true); }
 void rpop(call& c) { pop(c, false); }
-
-void length(call& c) {
-    list* values = nullptr;
-    if (c.find(c.key(), values))
-        c.out.integer(values ? static_cast<std::int64_t>(values->size()) : 0);
-}
 
 void range(call& c) {
     std::int64_t first = 0, last = 0;
@@ -135,7 +123,7 @@ void remove(call& c) {
 }
 
 constexpr command commands[] = {
-    {"lindex", 3, route::one_key, false, index},  {"llen", 2, route::one_key, false, length},
+    {"lindex", 3, route::one_key, false, index},  {"llen", 2, route::one_key, false, size_of<list>},
     {"lpop", -2, route::one_key, true, lpop},     {"lpush", -3, route::one_key, true, lpush},
     {"lpushx", -3, route::one_key, true, lpushx}, {"lrange", 4, route::one_key, false, range},
     {"lrem", 4, route::one_key, true, remove},    {"lset", 4, route::one_key, true, set_at},

@@ -186,15 +186,14 @@ std::string from_double(double number) {
 
 std::string lower_case(std::string_view text) {
     std::string all(text);
-    for (char& c : all) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    for (char& c : all) c = lower(c);
     return all;
 }
 
-bool same_word(std::string_view a, std::string_view lower) noexcept {
-    if (a.size() != lower.size()) return false;
+bool same_word(std::string_view a, std::string_view lower_text) noexcept {
+    if (a.size() != lower_text.size()) return false;
     for (std::size_t i = 0; i < a.size(); ++i) {
-        char c = a[i] >= 'A' && a[i] <= 'Z' ? static_cast<char>(a[i] + 32) : a[i];
-        if (c != lower[i]) return false;
+        if (lower(a[i]) != lower_text[i]) return false;
     }
     return true;
 }

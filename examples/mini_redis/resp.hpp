@@ -60,8 +60,9 @@ bool to_integer(std::string_view text, std::int64_t& number) noexcept;
 bool to_double(std::string_view text, double& number) noexcept;
 /// As Redis 7.0 prints a score: integers plainly, the rest with 17 digits.
 std::string from_double(double number);
+inline char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 std::string lower_case(std::string_view text);
-bool same_word(std::string_view a, std::string_view lower) noexcept;  // whatever its case
+bool same_word(std::string_view a, std::string_view lower_text) noexcept;  // whatever its case
 
 /// Redis prints with printf: up to a NUL, and so many characters at most.
 std::string as_c_prints(std::string_view text, std::size_t most = 128);

@@ -16,10 +16,7 @@ namespace mini {
 using namespace std::chrono_literals;
 
 server::server(const settings& s, rt::runtime_flavor flavor, unsigned workers)
-    : given(s),
-      flavor(flavor),
-      workers(workers),
-      keys(workers, flavor != rt::runtime_flavor::thread_per_core) {}
+    : given(s), workers(workers), keys(workers, flavor != rt::runtime_flavor::thread_per_core) {}
 
 void server::enter(session& s) {
     std::lock_guard guard(mutex_);

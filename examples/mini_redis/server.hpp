@@ -35,7 +35,6 @@ public:
     rt::task<std::string> info(std::vector<std::string> sections);
 
     const settings given;
-    rt::runtime_flavor flavor;
     unsigned workers;
     keyspace keys;
     append_log log;

@@ -119,7 +119,7 @@ session::pause session::run_requests() {
     return crossing_.empty() ? pause::output : pause::crossing;
 }
 
-rt::io_task<> session::cross() {
+rt::task<> session::cross() {
     if (gathering_ == nullptr) {
         co_await crossing_.run(owner.keys, out_);
     } else {
@@ -127,7 +127,6 @@ rt::io_task<> session::cross() {
         while (!crossing_.empty()) co_await crossing_.run(owner.keys, replies);
         combine(*std::exchange(gathering_, nullptr), replies, gathered_);
     }
-    co_return {};
 }
 
 void session::read_no_more() {
@@ -150,7 +149,7 @@ rt::io_task<> session::run() {
     while (!ended) {
         auto why = crossing_.empty() ? run_requests() : pause::crossing;
         if (why == pause::crossing) {
-            co_await cross().or_return();
+            co_await cross();
             if (crossing_.empty() || out_.size() - written_ < batch) continue;
             why = pause::output;
         }

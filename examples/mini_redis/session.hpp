@@ -106,7 +106,7 @@ private:
     void each_part(const command& what, const arguments& args, F f);
     void combine(const command& what, std::string_view replies, std::size_t count);
     bool refused(const command* what, const arguments& args);
-    rt::io_task<> cross();
+    rt::task<> cross();
     rt::io_task<> flush();
     rt::io_task<> exchange(bool all_run);
     void drop_written();

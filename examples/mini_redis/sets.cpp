@@ -16,26 +16,9 @@ void sadd(call& c) {
     c.out.integer(added);
 }
 
-void srem(call& c) {
-    set* members = nullptr;
-    if (!c.find(c.key(), members)) return;
-    std::int64_t removed = 0;
-    if (members != nullptr) {
-        for (auto member : c.args.subspan(2)) removed += members->erase(member);
-        c.drop_if_empty(c.key(), *members);
-    }
-    c.changed = removed > 0;
-    c.out.integer(removed);
-}
-
 void sismember(call& c) {
     set* members = nullptr;
     if (c.find(c.key(), members)) c.out.integer(members && members->find(c.args[2]));
-}
-void scard(call& c) {
-    set* members = nullptr;
-    if (c.find(c.key(), members))
-        c.out.integer(members ? static_cast<std::int64_t>(members->size()) : 0);
 }
 void smembers(call& c) {
     set* members = nullptr;
@@ -53,8 +36,7 @@ void spop(call& c) {
     if (c.args.size() > 3) return c.syntax_error();
     std::int64_t count = 1;
     bool many = c.args.size() == 3;
-    if (many && (!to_integer(c.args[2], count) || count < 0))
-        return c.out.error("ERR value is out of range, must be positive");
+    if (!c.pop_count(count)) return;
     set* members = nullptr;
     if (!c.find(c.key(), members)) return;
     if (members == nullptr) return many ? c.out.array(0) : c.out.null();
@@ -98,12 +80,12 @@ void srandmember(call& c) {
 
 constexpr command commands[] = {
     {"sadd", -3, route::one_key, true, sadd},
-    {"scard", 2, route::one_key, false, scard},
+    {"scard", 2, route::one_key, false, size_of<set>},
     {"sismember", 3, route::one_key, false, sismember},
     {"smembers", 2, route::one_key, false, smembers},
     {"spop", -2, route::one_key, true, spop},
     {"srandmember", -2, route::one_key, false, srandmember},
-    {"srem", -3, route::one_key, true, srem},
+    {"srem", -3, route::one_key, true, remove_from<set>},
 };
 
 }  // namespace

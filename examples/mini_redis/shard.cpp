@@ -98,8 +98,7 @@ void shard::serve_blocked(std::string_view key) {
 }
 
 void shard::log(std::span<const std::string_view> args) {
-    if (logging == nullptr || !logging->load(std::memory_order_relaxed)) return;
-    append_request(pending_log, args.data(), args.size());
+    if (logging) append_request(pending_log, args.data(), args.size());
 }
 
 }  // namespace mini

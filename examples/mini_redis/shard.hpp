@@ -55,8 +55,6 @@ public:
         for (auto& e : keys_) f(e);
     }
     void clear();
-    /// The key's time has come, unless it was changed.
-    void expire(std::string_view key) { (void)find(key); }
 
     // Clients that wait for a list to be filled.
     void block(const std::string& key, std::shared_ptr<blocked_client> client);
@@ -71,8 +69,8 @@ public:
         log(all);
     }
 
-    std::int64_t now = 0;  // in milliseconds since 1970; whoever comes sets it
-    std::atomic<bool>* logging = nullptr;
+    std::int64_t now = 0;     // in milliseconds since 1970; whoever comes sets it
+    bool logging = false;     // set before the server serves
     std::string pending_log;  // for the writer of the append-only file
     std::optional<rt::unbounded_sender<expiry_note>> expiries;
     std::minstd_rand random{std::random_device()()};

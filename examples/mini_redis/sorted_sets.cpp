@@ -12,8 +12,8 @@ namespace mini {
 
 namespace {
 
-struct zadd_options {
-    bool nx = false, xx = false, gt = false, lt = false, changed = false, incr = false;
+struct zadd_options : conditions {
+    bool changed = false, incr = false;
 };
 
 /// The index of the first score; 0: the client was refused.
@@ -21,15 +21,8 @@ std::size_t parse(call& c, zadd_options& o) {
     std::size_t i = 2;
     for (; i < c.args.size(); ++i) {
         auto word = c.args[i];
-        if (same_word(word, "nx")) {
-            o.nx = true;
-        } else if (same_word(word, "xx")) {
-            o.xx = true;
-        } else if (same_word(word, "gt")) {
-            o.gt = true;
-        } else if (same_word(word, "lt")) {
-            o.lt = true;
-        } else if (same_word(word, "ch")) {
+        if (o.take(word)) continue;
+        if (same_word(word, "ch")) {
             o.changed = true;
         } else if (same_word(word, "incr")) {
             o.incr = true;
@@ -92,23 +85,6 @@ void zincrby(call& c) {
     if (auto first = parse(c, options)) add(c, first, options);  // as Redis: options here too
 }
 
-void zrem(call& c) {
-    sorted_set* members = nullptr;
-    if (!c.find(c.key(), members)) return;
-    std::int64_t removed = 0;
-    if (members != nullptr) {
-        for (auto member : c.args.subspan(2)) removed += members->erase(member);
-        c.drop_if_empty(c.key(), *members);
-    }
-    c.changed = removed > 0;
-    c.out.integer(removed);
-}
-
-void zcard(call& c) {
-    sorted_set* members = nullptr;
-    if (c.find(c.key(), members))
-        c.out.integer(members ? static_cast<std::int64_t>(members->size()) : 0);
-}
 void zscore(call& c) {
     sorted_set* members = nullptr;
     if (!c.find(c.key(), members)) return;
@@ -193,8 +169,7 @@ void zcount(call& c) {
 void pop(call& c, bool least) {
     std::int64_t count = 1;
     if (c.args.size() > 3) return c.syntax_error();
-    if (c.args.size() == 3 && (!to_integer(c.args[2], count) || count < 0))
-        return c.out.error("ERR value is out of range, must be positive");
+    if (!c.pop_count(count)) return;
     sorted_set* members = nullptr;
     if (!c.find(c.key(), members)) return;
     if (members == nullptr) return c.out.array(0);
@@ -214,14 +189,14 @@ void zpopmax(call& c) { pop(c, false); }
 
 constexpr command commands[] = {
     {"zadd", -4, route::one_key, true, zadd},
-    {"zcard", 2, route::one_key, false, zcard},
+    {"zcard", 2, route::one_key, false, size_of<sorted_set>},
     {"zcount", 4, route::one_key, false, zcount},
     {"zincrby", 4, route::one_key, true, zincrby},
     {"zpopmax", -2, route::one_key, true, zpopmax},
     {"zpopmin", -2, route::one_key, true, zpopmin},
     {"zrange", -4, route::one_key, false, zrange},
     {"zrank", 3, route::one_key, false, zrank},
-    {"zrem", -3, route::one_key, true, zrem},
+    {"zrem", -3, route::one_key, true, remove_from<sorted_set>},
     {"zrevrange", -4, route::one_key, false, zrevrange},
     {"zrevrank", 3, route::one_key, false, zrevrank},
     {"zscore", 3, route::one_key, false, zscore},

@@ -145,12 +145,6 @@ void append(call& c) {
     c.out.integer(static_cast<std::int64_t>(value->size()));
 }
 
-void length(call& c) {
-    string* value = nullptr;
-    if (!c.find(c.key(), value)) return;
-    c.out.integer(value ? static_cast<std::int64_t>(value->size()) : 0);
-}
-
 void getrange(call& c) {
     std::int64_t first = 0, last = 0;
     if (!c.integer(c.args[2], first) || !c.integer(c.args[3], last)) return;
@@ -193,14 +187,22 @@ void decrby(call& c) {
 }
 
 constexpr command commands[] = {
-    {"append", 3, route::one_key, true, append}, {"decr", 2, route::one_key, true, decr},
-    {"decrby", 3, route::one_key, true, decrby}, {"get", 2, route::one_key, false, get},
-    {"getdel", 2, route::one_key, true, getdel}, {"getrange", 4, route::one_key, false, getrange},
-    {"getset", 3, route::one_key, true, getset}, {"incr", 2, route::one_key, true, incr},
-    {"incrby", 3, route::one_key, true, incrby}, {"mget", -2, route::list_keys, false, mget},
-    {"mset", -3, route::set_pairs, true, mset},  {"psetex", 4, route::one_key, true, psetex},
-    {"set", -3, route::one_key, true, set},      {"setex", 4, route::one_key, true, setex},
-    {"setnx", 3, route::one_key, true, setnx},   {"strlen", 2, route::one_key, false, length},
+    {"append", 3, route::one_key, true, append},
+    {"decr", 2, route::one_key, true, decr},
+    {"decrby", 3, route::one_key, true, decrby},
+    {"get", 2, route::one_key, false, get},
+    {"getdel", 2, route::one_key, true, getdel},
+    {"getrange", 4, route::one_key, false, getrange},
+    {"getset", 3, route::one_key, true, getset},
+    {"incr", 2, route::one_key, true, incr},
+    {"incrby", 3, route::one_key, true, incrby},
+    {"mget", -2, route::list_keys, false, mget},
+    {"mset", -3, route::set_pairs, true, mset},
+    {"psetex", 4, route::one_key, true, psetex},
+    {"set", -3, route::one_key, true, set},
+    {"setex", 4, route::one_key, true, setex},
+    {"setnx", 3, route::one_key, true, setnx},
+    {"strlen", 2, route::one_key, false, size_of<string>},
 };
 
 }  // namespace

@@ -74,6 +74,13 @@ private:
     std::vector<node*> order_;  // nodes stay where they are
 };
 
+/// The value at one end of a list, which it leaves.
+inline std::string take(std::deque<std::string>& values, bool left) {
+    auto value = std::move(left ? values.front() : values.back());
+    left ? values.pop_front() : values.pop_back();
+    return value;
+}
+
 struct nothing {};
 using list = std::deque<std::string>;
 using hash = ordered_map<std::string>;
