@@ -42,11 +42,11 @@ std::shared_ptr<reactor> owned(reactor* made) {
 
 }  // namespace
 
-made_reactor make_reactor(reactor_kind kind, bool single_issuer) {
+made_reactor make_reactor(reactor_kind kind, reactor_use use) {
     made_reactor made;
     if (kind != reactor_kind::epoll) {
         try {
-            made.made = owned(new uring_reactor(single_issuer));
+            made.made = owned(new uring_reactor(use));
             return made;
         } catch (const std::system_error& e) {
             made.refusal = {e.code(), why_refused(e.code())};

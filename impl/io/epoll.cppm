@@ -4,6 +4,10 @@
 // A call that took less than it was offered has emptied (or filled) the socket, so readiness is
 // cleared without a further call that would say EAGAIN: a request/response server makes one read
 // and one write a round trip.
+//
+// The turn is a mutex: who takes events handles them and frees retired objects before the next one
+// takes any, be it the driving thread or, while that is kept elsewhere, a helper. A wake-up that a
+// helper has taken is owed to the driving thread: its next poll() does not wait.
 module;
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -46,22 +50,14 @@ public:
     reactor_kind kind() const noexcept override { return reactor_kind::epoll; }
 
     std::size_t poll(std::chrono::nanoseconds timeout) noexcept override {
-        epoll_event events[128];
-        auto n = wait(events, 128, timeout);
-        std::size_t completed = 0;
-        for (int i = 0; i < n; ++i) {
-            auto* object = static_cast<io_object*>(events[i].data.ptr);
-            if (!object) continue;  // a wake
-            auto e = events[i].events;
-            if (e & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-                completed +=
-                    on_ready(*object, object->in, (e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
-            if (e & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-                completed += on_ready(*object, object->out, (e & (EPOLLHUP | EPOLLERR)) != 0);
-        }
-        // Objects that went while we held their events are freed only now.
-        free_retired();
-        return completed;
+        std::lock_guard turn(turn_);
+        return turn_once(std::exchange(helped_, false) ? std::chrono::nanoseconds(0) : timeout);
+    }
+    std::size_t help() noexcept override {
+        std::unique_lock turn(turn_, std::try_to_lock);
+        if (!turn) return 0;
+        helped_ = true;
+        return turn_once(std::chrono::nanoseconds(0));
     }
     void wake() noexcept override {
         std::uint64_t one = 1;
@@ -162,6 +158,24 @@ public:
     }
 
 private:
+    std::size_t turn_once(std::chrono::nanoseconds timeout) noexcept {
+        epoll_event events[128];
+        auto n = wait(events, 128, timeout);
+        std::size_t completed = 0;
+        for (int i = 0; i < n; ++i) {
+            auto* object = static_cast<io_object*>(events[i].data.ptr);
+            if (!object) continue;  // a wake
+            auto e = events[i].events;
+            if (e & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+                completed +=
+                    on_ready(*object, object->in, (e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+            if (e & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+                completed += on_ready(*object, object->out, (e & (EPOLLHUP | EPOLLERR)) != 0);
+        }
+        // Objects that went while we held their events are freed only now.
+        free_retired();
+        return completed;
+    }
     int wait(epoll_event* events, int room, std::chrono::nanoseconds timeout) noexcept {
         if (timeout.count() <= 0)
             return ::epoll_wait(epoll_, events, room, timeout.count() < 0 ? -1 : 0);
@@ -263,6 +277,8 @@ private:
 
     int epoll_;
     int event_;
+    std::mutex turn_;
+    bool helped_ = false;  // guarded by turn_, as is the next
     bool coarse_ = false;
     std::atomic<io_object*> retired_{nullptr};
 };

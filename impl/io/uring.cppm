@@ -1,12 +1,18 @@
 // io_uring: one ring per worker, entries batched and submitted when the worker has nothing else to
 // do.
 //
-// Who may touch what: submission and completion queue belong to the thread that drives the ring.
-// Another thread that wants a request cancelled pushes it on `cancels_` and wakes the ring. A
-// request so pushed has two parties: its completion (which sets `finished`) and its cancel (which
-// sets `queued`); it completes when both have been consumed, so neither can find it gone. On the
-// ring's own thread a cancel is an entry, submitted in order after the request's own, so that it
-// finds requests that have not been submitted yet.
+// Who may touch what: a ring has one driving thread, which submits in tasks and polls between them.
+// Who polls has the turn, a mutex; it alone handles completions and submits cancels. Of a shared
+// ring a helper may take the turn while the driving thread is kept elsewhere: see ring.cppm for the
+// queues. A wake-up that a helper has taken is owed to the driving thread: its next poll() does not
+// wait.
+//
+// Who wants a request cancelled without having the turn pushes it on `cancels_` and wakes the ring.
+// A request so pushed has two parties: its completion (which sets `finished`) and its cancel (which
+// sets `queued`); it completes when both have been consumed, so neither can find it gone. Nobody
+// helps with a private ring, so on its own thread a cancel is an entry at once. Entries are in
+// order: a cancel stands after its request's own, and finds requests that have not been submitted
+// yet.
 module;
 #include <liburing.h>
 #include <poll.h>
@@ -30,29 +36,36 @@ namespace rt::detail {
 
 class uring_reactor final : public reactor {
 public:
-    explicit uring_reactor(bool single_issuer) : ring_(single_issuer) {}
+    explicit uring_reactor(reactor_use use) : shared_(use == reactor_use::shared), ring_(use) {}
     reactor_kind kind() const noexcept override { return reactor_kind::io_uring; }
 
     void attach() noexcept override {
+        std::lock_guard turn(turn_);
         owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
         ring_.attach();
     }
 
     std::size_t poll(std::chrono::nanoseconds timeout) noexcept override {
-        // What it completes is work for this thread, which nobody would wake it for.
-        auto completed = drain_cancels();
-        ring_.enter(completed != 0 ? std::chrono::nanoseconds(0) : timeout);
-        return completed + reap();
+        std::lock_guard turn(turn_);
+        return turn_once(std::exchange(helped_, false) ? std::chrono::nanoseconds(0) : timeout);
+    }
+    std::size_t help() noexcept override {
+        std::unique_lock turn(turn_, std::try_to_lock);
+        if (!turn) return 0;
+        helped_ = true;
+        return turn_once(std::chrono::nanoseconds(0));
     }
     void drain() noexcept override {
+        std::lock_guard turn(turn_);
         // What is left is the readiness of objects whose selects were won by other arms.
         constexpr auto a_while = std::chrono::milliseconds(10);
         auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
         while (in_flight() != 0 && std::chrono::steady_clock::now() < until) {
             (void)drain_cancels();
-            auto* sqe = ring_.entry();
-            io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY);
-            io_uring_sqe_set_data64(sqe, uring_ring::nobody);
+            ring_.add([](io_uring_sqe* sqe) {
+                io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY);
+                io_uring_sqe_set_data64(sqe, uring_ring::nobody);
+            });
             ring_.enter(a_while);
             reap();
         }
@@ -155,8 +168,21 @@ private:
     bool on_owner() const noexcept {
         return owner_.load(std::memory_order_relaxed) == std::this_thread::get_id();
     }
+    std::size_t turn_once(std::chrono::nanoseconds timeout) noexcept {
+        // What it completes is work for this thread, which nobody would wake it for.
+        auto completed = drain_cancels();
+        ring_.enter(completed != 0 ? std::chrono::nanoseconds(0) : timeout);
+        return completed + reap();
+    }
     void submit(io_request& r) noexcept {
-        auto* sqe = ring_.entry();
+        count_in_flight(1);
+        ring_.add([&r](io_uring_sqe* sqe) {
+            prepare(*sqe, r);
+            io_uring_sqe_set_data(sqe, &r);
+        });
+    }
+    static void prepare(io_uring_sqe& entry, io_request& r) noexcept {
+        auto* sqe = &entry;
         auto fd = r.object->fd;
         auto size = static_cast<unsigned>(r.size > 0x7ffff000 ? 0x7ffff000 : r.size);
         switch (r.kind) {
@@ -187,8 +213,6 @@ private:
                 io_uring_prep_poll_add(sqe, fd, POLLOUT);
                 break;
         }
-        io_uring_sqe_set_data(sqe, &r);
-        count_in_flight(1);
     }
     void start_poll(io_object& object, io_direction& d, io_kind kind) noexcept {
         if (!d.poll) d.poll = std::make_unique<io_request>();
@@ -212,7 +236,8 @@ private:
     }
 
     void cancel(io_request& r) noexcept {
-        if (on_owner()) {
+        bool here = on_owner();
+        if (here && !shared_) {
             if (!(r.cancel_state.load(std::memory_order_acquire) & finished)) submit_cancel(r);
             return;
         }
@@ -223,14 +248,15 @@ private:
         do {
             r.next_cancel = seen;
         } while (!cancels_.compare_exchange_weak(seen, &r, std::memory_order_acq_rel));
-        wake();
+        if (!here) wake();  // this thread polls before it waits
     }
     void submit_cancel(io_request& r) noexcept {
         r.cancelled = true;
-        auto* sqe = ring_.entry();
-        io_uring_prep_cancel(sqe, &r, 0);
-        io_uring_sqe_set_data64(
-            sqe, uring_ring::nobody);  // what it found does not matter: the request tells
+        ring_.add([&r](io_uring_sqe* sqe) {
+            io_uring_prep_cancel(sqe, &r, 0);
+            // What it found does not matter: the request tells.
+            io_uring_sqe_set_data64(sqe, uring_ring::nobody);
+        });
     }
     /// How many it has completed.
     [[nodiscard]] std::size_t drain_cancels() noexcept {
@@ -329,6 +355,9 @@ private:
     }
     void retire(io_object& object) noexcept override { destroy(&object); }
 
+    bool shared_;
+    std::mutex turn_;
+    bool helped_ = false;  // guarded by turn_
     uring_ring ring_;
     std::atomic<std::thread::id> owner_{};
     std::atomic<io_request*> cancels_{nullptr};

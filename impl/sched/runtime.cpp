@@ -169,11 +169,14 @@ std::shared_ptr<detail::runtime_core> make_core(detail::runtime_options o) {
                (current_by_code ? ".current_thread()" : "RT_FLAVOR=current_thread") +
                ", which has one: leave it out, or choose another flavor");
     check(o);
-    bool single_issuer = o.flavor == runtime_flavor::thread_per_core;
+    using detail::reactor_use;
+    auto use = o.flavor == runtime_flavor::thread_per_core  ? reactor_use::one_thread
+               : o.flavor == runtime_flavor::current_thread ? reactor_use::one_at_a_time
+                                                            : reactor_use::shared;
     std::vector<std::shared_ptr<detail::reactor>> reactors;
     auto kind = o.reactor;
     for (unsigned i = 0; i < *o.workers; ++i) {
-        auto [made, refusal] = detail::make_reactor(kind, single_issuer);
+        auto [made, refusal] = detail::make_reactor(kind, use);
         if (!made) {
             auto hint = kind == reactor_kind::io_uring
                             ? "; or use .reactor(epoll) or RT_REACTOR=epoll"

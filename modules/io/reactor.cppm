@@ -109,6 +109,9 @@ public:
     /// Completes what is complete, waiting for it no longer than that (negative: without limit).
     /// Returns how many.
     virtual std::size_t poll(std::chrono::nanoseconds timeout) noexcept = 0;
+    /// A poll(0) in place of the driving thread, which is kept elsewhere; nothing if that is inside
+    /// poll() itself. Any thread, of reactors that are shared.
+    virtual std::size_t help() noexcept = 0;
     /// Ends a poll() that waits, or the next one. Any thread.
     virtual void wake() noexcept = 0;
 
@@ -229,9 +232,10 @@ struct made_reactor {
     std::shared_ptr<reactor> made;
     reactor_refusal refusal;  // of io_uring, when automatic fell back to epoll
 };
-/// single_issuer: only the thread that attaches will ever use it, so io_uring may leave its work to
-/// that thread.
-made_reactor make_reactor(reactor_kind kind, bool single_issuer);
+/// Who drives a reactor: one thread for ever; one after another, as they block on the runtime; or
+/// one, for which others may help() out.
+enum class reactor_use : std::uint8_t { one_thread, one_at_a_time, shared };
+made_reactor make_reactor(reactor_kind kind, reactor_use use);
 
 }  // namespace detail
 }  // namespace rt
