@@ -44,8 +44,19 @@ runtime_core::runtime_core(runtime_options options, std::vector<std::shared_ptr<
 runtime_core::~runtime_core() = default;
 
 void runtime_core::start() {
-    if (on_caller()) return;
+    bool helps = stealing() && worker_count() > 1;
     try {
+        if (helps || options_.on_stall) {
+            std::vector<worker*> watched;
+            for (auto& w : workers_) watched.push_back(w.get());
+            monitor_ =
+                std::make_unique<monitor>(std::move(watched), helps, options_.stall_threshold,
+                                          [this](unsigned worker, auto* task, auto lasted) {
+                                              report_stall(worker, task, lasted);
+                                          });
+            monitor_->start(options_.name + "-monitor");
+        }
+        if (on_caller()) return;
         for (unsigned i = 0; i < workers_.size(); ++i)
             threads_.emplace_back([self = shared_from_this(), i] { self->run_thread(i); });
     } catch (...) {
@@ -115,13 +126,17 @@ executor& runtime_core::next_executor() noexcept {
 
 void runtime_core::inject(work_item& item) noexcept {
     remote_wakes_.fetch_add(1, std::memory_order_relaxed);
+    give(item);
+    sent_.fetch_add(1, std::memory_order_release);
+}
+
+void runtime_core::give(work_item& item) noexcept {
     {
         std::lock_guard guard(inject_mutex_);
         injected_.push(item);
         injected_count_.fetch_add(1, std::memory_order_seq_cst);
     }
     notify_one();
-    sent_.fetch_add(1, std::memory_order_release);
 }
 
 work_item* runtime_core::take_injected() noexcept {
@@ -238,6 +253,28 @@ void runtime_core::unhandled(const unhandled_failure& f) noexcept {
                  static_cast<unsigned long long>(f.task_id), static_cast<int>(f.task_name.size()),
                  f.task_name.data(), f.spawned_at.file_name(),
                  static_cast<unsigned>(f.spawned_at.line()), what.c_str());
+}
+
+void runtime_core::report_stall(unsigned worker, const task_identity* task,
+                                std::chrono::nanoseconds lasted) noexcept {
+    if (!options_.on_stall) return;
+    std::string name;
+    stall what;
+    what.worker = worker;
+    what.lasted = lasted;
+    for (auto& s : shards_) {
+        // A task leaves the list before its header can go.
+        std::lock_guard guard(s->lock);
+        for (auto* t = s->first; t && what.task_id == 0; t = t->next_task) {
+            if (&t->identity != task) continue;
+            name = t->identity.name();
+            what.task_id = task->id;
+            what.spawned_at = task->spawned_at;
+        }
+    }
+    if (what.task_id == 0) return;
+    what.task_name = name;
+    options_.on_stall(what);
 }
 
 std::uint64_t runtime_core::alive() noexcept {

@@ -7,7 +7,8 @@
 //      worker.
 //   3. The workers run on until no task is alive (a shard counts from adopt() to abandon()), or the
 //      limit passes.
-//   4. ended: spawn ends a task where it is called. Workers are woken and leave their loops; their
+//   4. ended: spawn ends a task where it is called. The monitor ends, so nobody else touches a
+//      reactor or a wheel any more. Workers are woken and leave their loops; their
 //      threads are joined, or left to themselves when the limit has passed.
 //   5. The blocking pool closes, within what is left of the limit. Reactors are told that they have
 //      ended. Threads that are still inside a wake-up (what they woke has run, and is gone) are
@@ -29,6 +30,7 @@ import rt.task;
 import rt.io;
 import rt.time;
 import :counters;
+import :monitor;
 import :runtime;
 import :worker;
 
@@ -74,8 +76,18 @@ public:
     [[nodiscard]] runtime_counters counters() const;
     [[nodiscard]] bool blocking_idle() const noexcept;
 
+    /// A worker has left its park.
+    void watch() noexcept {
+        if (monitor_) monitor_->watch();
+    }
+    /// Tells the hook of a stall what it needs to know of the task; nothing if that has ended.
+    void report_stall(unsigned worker, const task_identity* task,
+                      std::chrono::nanoseconds lasted) noexcept;
+
     // Work stealing: see worker.cppm.
     void inject(work_item& item) noexcept;
+    /// As inject, of an item that has been counted before.
+    void give(work_item& item) noexcept;
     work_item* take_injected() noexcept;
     [[nodiscard]] bool has_injected() const noexcept {
         return injected_count_.load(std::memory_order_seq_cst) != 0;
@@ -113,6 +125,7 @@ private:
     std::vector<std::unique_ptr<shard>> shards_;
     std::vector<std::thread> threads_;
     blocking_pool pool_;
+    std::unique_ptr<monitor> monitor_;
 
     std::mutex inject_mutex_;
     item_list injected_;  // guarded by inject_mutex_

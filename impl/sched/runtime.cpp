@@ -143,6 +143,9 @@ void check(detail::runtime_options& o) {
     if (o.workers && (*o.workers == 0 || *o.workers > 1024))
         refuse("builder.workers(" + std::to_string(*o.workers) +
                "): a runtime has 1 to 1024 workers; leave it out for one a CPU");
+    if (o.on_stall && (o.stall_threshold < std::chrono::milliseconds(1) ||
+                       o.stall_threshold > std::chrono::hours(1)))
+        refuse("builder.on_stall(): the threshold is between 1 ms and 1 h");
     if (o.blocking_threads == 0)
         refuse("builder.blocking_threads(0): blocking jobs need at least one thread");
     bool several = o.flavor != runtime_flavor::current_thread;

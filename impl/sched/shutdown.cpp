@@ -142,6 +142,7 @@ void runtime_core::wait_for_senders() noexcept {
 }
 
 void runtime_core::finish_workers(bool clean) noexcept {
+    if (monitor_) monitor_->stop();
     clean_.store(clean, std::memory_order_release);
     if (clean && on_caller()) {
         workers_[0]->io_reactor().attach();

@@ -30,7 +30,8 @@ worker::worker(runtime_core& core, unsigned index, std::shared_ptr<reactor> io, 
       random_(seed | 1),
       io_(std::move(io)),
       clock_(&clock),
-      wheel_(clock) {}
+      wheel_(clock),
+      later_(stealing_) {}
 
 unsigned worker::worker_count() const noexcept { return core_->worker_count(); }
 executor& worker::on_worker(unsigned index) noexcept { return core_->on_worker(index); }
@@ -76,7 +77,7 @@ void worker::push_local(work_item& item) noexcept {
     }
     // Its own reactor has woken it: not to be mistaken for a sleeper that could be woken for this.
     if (asleep_) get_up();
-    if (in_item_) {
+    if (in_item_.load(std::memory_order_relaxed)) {
         // Woken by a task that runs: its data is warm here, so it runs next.
         auto* before = lifo_.exchange(&item, std::memory_order_acq_rel);
         if (!before) return;
@@ -137,7 +138,8 @@ bool worker::turn_reactor(std::chrono::nanoseconds timeout) noexcept {
 }
 
 void worker::flush_later() noexcept {
-    while (auto* item = later_.pop()) {
+    auto later = take_later();
+    while (auto* item = later.pop()) {
         if (stealing_) {
             queue_.push(*item);
         } else {
@@ -159,6 +161,8 @@ void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> unt
     auto* outer_task = exchange_identity(nullptr);
     set_current_worker(this);
     set_current_executor(&core_->executor_at(index_));
+    set_running(identity_slot());
+    be_up();
     io_->attach();
     auto over = [&] {
         if (core_->exiting() || (done && done->load(std::memory_order_acquire))) return true;
@@ -170,21 +174,22 @@ void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> unt
             if (!item) break;
             if (searching_) stop_searching();
             bump(polls_);
-            in_item_ = true;
+            in_item_.store(true, std::memory_order_relaxed);
             item->run(*item);
-            in_item_ = false;
+            in_item_.store(false, std::memory_order_relaxed);
             if (done && done->load(std::memory_order_relaxed)) break;
         }
         if (!stealing_) take_mail();
         wheel_.advance(clock_->now());
-        if (local_.first || later_.first || lifo_.load(std::memory_order_relaxed) ||
-            queue_.size()) {
+        if (local_.first || has_later() || lifo_.load(std::memory_order_relaxed) || queue_.size()) {
             turn_reactor(std::chrono::nanoseconds(0));
             flush_later();
         } else if (!over()) {
             idle(done, until);
         }
     }
+    set_running(nullptr);
+    up_.store(false, std::memory_order_relaxed);
     set_current_executor(outer_executor);
     set_current_worker(outer_worker);
     exchange_identity(outer_task);
@@ -229,7 +234,14 @@ void worker::park(std::optional<steady_time> until) noexcept {
             std::max(nanoseconds(0), nanoseconds(*until - std::chrono::steady_clock::now()));
         timeout = timeout.count() < 0 ? left : std::min(timeout, left);
     }
+    up_.store(false, std::memory_order_relaxed);
     turn_reactor(timeout);
+    be_up();
+}
+
+void worker::be_up() noexcept {
+    up_.store(true, std::memory_order_seq_cst);
+    core_->watch();
 }
 
 /// True: something became runnable, or time has moved. The order matters: the reactor first, since
@@ -264,6 +276,21 @@ work_item* worker::steal() noexcept {
         if (taken) return taken;
     }
     return core_->take_injected();
+}
+
+void worker::help() noexcept {
+    auto give = [this](work_item* item) {
+        if (item) core_->give(*item);
+        return item != nullptr;
+    };
+    for (auto n = queue_.size(); n > 0 && give(queue_.take()); --n) {
+    }
+    give(lifo_.exchange(nullptr, std::memory_order_acq_rel));
+    auto later = take_later();
+    while (give(later.pop())) {
+    }
+    wheel_.advance(clock_->now());
+    io_->help();
 }
 
 void worker::stop_searching() noexcept {

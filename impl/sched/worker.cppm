@@ -16,12 +16,17 @@
 //
 // Whoever sends to a worker from outside may still be inside send() when what it sent has run and
 // the runtime is ending: shutdown waits for it.
+//
+// A worker that is kept in one item for long is helped, in the stealing flavor (monitor.cppm): what
+// waits in its slot, its queue and among what was put off is given to the others, its timers fire
+// and its reactor is polled. So all of these are atomic or have a lock, and only there.
 module;
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <utility>
 module rt.sched:worker;
@@ -76,7 +81,10 @@ public:
 
     /// Called on this worker's thread.
     void push_local(work_item& item) noexcept;
-    void push_later(work_item& item) noexcept { later_.push(item); }
+    void push_later(work_item& item) noexcept {
+        std::lock_guard guard(later_);
+        later_.push(item);
+    }
     void send(work_item& item) noexcept;  // from other threads
     void wake() noexcept { io_->wake(); }
     /// Has it look again whether there is nothing to do, if it has gone to sleep.
@@ -95,6 +103,22 @@ public:
     [[nodiscard]] reactor& io_reactor() noexcept { return *io_; }
     [[nodiscard]] bool has_stealable() const noexcept { return queue_.size() != 0; }
 
+    // For the monitor, on its thread.
+    /// The items that it has begun; none while it is between two.
+    [[nodiscard]] std::optional<std::uint64_t> item_under_way() const noexcept {
+        if (!in_item_.load(std::memory_order_relaxed)) return std::nullopt;
+        return polls_.load(std::memory_order_relaxed);
+    }
+    /// It is driven, and not parked.
+    [[nodiscard]] bool up() const noexcept { return up_.load(std::memory_order_seq_cst); }
+    /// Gives away what waits for it, and has its timers and operations completed.
+    void help() noexcept;
+    /// The task that it runs; a pointer to compare with, since the task may end at any moment.
+    [[nodiscard]] const task_identity* running() noexcept {
+        std::lock_guard guard(running_lock_);
+        return running_ ? running_->load(std::memory_order_relaxed) : nullptr;
+    }
+
 private:
     friend class runtime_core;
     static constexpr int items_per_turn = 61;
@@ -103,6 +127,26 @@ private:
     using counter = std::atomic<std::uint64_t>;
     static void bump(counter& c) noexcept {  // one writer
         c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+    /// What was put off until after the reactor's turn; its lock is taken where others may help.
+    struct put_off : item_list {
+        explicit put_off(bool shared) noexcept : shared(shared) {}
+        void lock() noexcept {
+            if (shared) mutex.lock();
+        }
+        void unlock() noexcept {
+            if (shared) mutex.unlock();
+        }
+        bool shared;
+        spin_lock mutex;
+    };
+    item_list take_later() noexcept {
+        std::lock_guard guard(later_);
+        return std::exchange(static_cast<item_list&>(later_), {});
+    }
+    bool has_later() noexcept {
+        std::lock_guard guard(later_);
+        return later_.first != nullptr;
     }
     work_item* next() noexcept;
     work_item* steal() noexcept;
@@ -115,11 +159,15 @@ private:
     bool advance_paused_clock() noexcept;
     void stop_searching() noexcept;
     void get_up() noexcept;
+    void be_up() noexcept;
+    void set_running(const std::atomic<task_identity*>* slot) noexcept {
+        std::lock_guard guard(running_lock_);
+        running_ = slot;
+    }
 
     runtime_core* core_;
     unsigned index_;
     bool stealing_;
-    bool in_item_ = false;
     bool searching_ = false;
     bool asleep_ = false;  // among the sleepers, as far as it knows
     int lifo_used_ = 0;
@@ -129,7 +177,12 @@ private:
     clock_source* clock_;
     timer_wheel wheel_;
     item_list local_;
-    item_list later_;
+    put_off later_;
+    std::atomic<bool> in_item_{false};
+    std::atomic<bool> up_{false};
+    spin_lock running_lock_;
+    // Where the driving thread keeps the task that it runs.
+    const std::atomic<task_identity*>* running_ = nullptr;
     run_queue queue_;
     std::atomic<work_item*> lifo_{nullptr};
     alignas(64) std::atomic<work_item*> mail_{nullptr};

@@ -14,7 +14,8 @@ namespace rt {
 
 namespace {
 constinit thread_local executor* executor_here = nullptr;
-constinit thread_local detail::task_identity* identity_here = nullptr;
+// Atomic, since a monitor looks at it from outside.
+constinit thread_local std::atomic<detail::task_identity*> identity_here{nullptr};
 }  // namespace
 
 [[gnu::noinline]] executor* current_executor() noexcept { return executor_here; }
@@ -154,14 +155,22 @@ void wait_op::run_posted(work_item& item) noexcept {
     task.budget.store(operations_per_turn, std::memory_order_relaxed);
     // Mostly null; not so when a task is spawned into a runtime that has ended, and ends within its
     // spawner's turn.
-    auto* before = std::exchange(identity_here, &task);
+    auto* before = identity_here.load(std::memory_order_relaxed);
+    identity_here.store(&task, std::memory_order_relaxed);
     start(argument).resume();
-    identity_here = before;
+    identity_here.store(before, std::memory_order_relaxed);
 }
 
-[[gnu::noinline]] task_identity* current_identity() noexcept { return identity_here; }
+[[gnu::noinline]] task_identity* current_identity() noexcept {
+    return identity_here.load(std::memory_order_relaxed);
+}
 [[gnu::noinline]] task_identity* exchange_identity(task_identity* identity) noexcept {
-    return std::exchange(identity_here, identity);
+    auto* before = identity_here.load(std::memory_order_relaxed);
+    identity_here.store(identity, std::memory_order_relaxed);
+    return before;
+}
+[[gnu::noinline]] const std::atomic<task_identity*>* identity_slot() noexcept {
+    return &identity_here;
 }
 
 }  // namespace detail

@@ -10,6 +10,7 @@ module;
 #include <optional>
 #include <source_location>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <type_traits>
@@ -30,6 +31,15 @@ enum class runtime_flavor : std::uint8_t {
     current_thread
 };
 
+/// A worker that has run one task for long, without an await that suspended it.
+struct stall {
+    unsigned worker = 0;
+    std::uint64_t task_id = 0;
+    std::string_view task_name;
+    std::source_location spawned_at;
+    std::chrono::nanoseconds lasted{0};  ///< at least so long, by now
+};
+
 namespace detail {
 
 class runtime_core;
@@ -45,6 +55,8 @@ struct runtime_options {
     clock_source* clock = nullptr;
     std::function<void(unsigned)> on_worker_start, on_worker_stop;
     std::function<void(const unhandled_failure&)> on_unhandled;
+    std::chrono::nanoseconds stall_threshold{0};
+    std::function<void(const stall&)> on_stall;
 };
 
 /// Where the root of block_on leaves its outcome, and who waits for that.
@@ -260,6 +272,16 @@ public:
     /// error values counted.
     builder_type& on_unhandled(std::function<void(const unhandled_failure&)> f) {
         options_.on_unhandled = std::move(f);
+        return *this;
+    }
+    /// Told once of each task that keeps its worker for longer than the threshold (1 ms to 1 h;
+    /// looked at every 10 ms), on a thread of the runtime's own: it must return soon. With or
+    /// without it, in the stealing flavor with two workers and more, what waits for a worker that
+    /// is kept for 10 ms goes on elsewhere: the tasks behind, timers, and finished I/O.
+    builder_type& on_stall(std::chrono::nanoseconds threshold,
+                           std::function<void(const stall&)> f) {
+        options_.stall_threshold = threshold;
+        options_.on_stall = std::move(f);
         return *this;
     }
 

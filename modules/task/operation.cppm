@@ -211,6 +211,8 @@ void run_turn(environment& env, std::coroutine_handle<> (*start)(void*) noexcept
 task_identity* current_identity() noexcept;
 /// Makes it so while a result or a frame is destroyed; returns the one before.
 task_identity* exchange_identity(task_identity* identity) noexcept;
+/// Where this thread keeps it: for others to look at while the thread lives.
+const std::atomic<task_identity*>* identity_slot() noexcept;
 
 }  // namespace detail
 

@@ -1,0 +1,104 @@
+module;
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+module rt.sched;
+import rt.task;
+import :monitor;
+import :threads;
+import :worker;
+
+namespace rt::detail {
+
+namespace {
+constexpr auto between_looks = std::chrono::milliseconds(10);
+constexpr auto between_helps = std::chrono::milliseconds(1);
+constexpr int looks_before_sleep = 20;
+}  // namespace
+
+monitor::monitor(std::vector<worker*> workers, bool helps, std::chrono::nanoseconds threshold,
+                 report told)
+    : helps_(helps), threshold_(threshold), told_(std::move(told)) {
+    for (auto* w : workers) workers_.push_back({w, {}, {}});
+}
+
+void monitor::start(std::string name) {
+    thread_ = std::thread([this, name = std::move(name)] {
+        name_this_thread(name);
+        run();
+    });
+}
+
+void monitor::stop() noexcept {
+    if (!thread_.joinable()) return;
+    {
+        std::lock_guard guard(mutex_);
+        over_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
+}
+
+void monitor::wake() noexcept {
+    {
+        std::lock_guard guard(mutex_);
+        asleep_.store(false, std::memory_order_relaxed);
+    }
+    changed_.notify_one();
+}
+
+void monitor::run() noexcept {
+    int quiet = 0;
+    std::unique_lock guard(mutex_);
+    while (!over_) {
+        guard.unlock();
+        bool stalled = false;
+        quiet = look(clock::now(), stalled) ? 0 : quiet + 1;
+        guard.lock();
+        if (quiet >= looks_before_sleep) {
+            asleep_.store(true, std::memory_order_seq_cst);
+            if (!anybody_up())
+                changed_.wait(guard,
+                              [this] { return over_ || !asleep_.load(std::memory_order_relaxed); });
+            asleep_.store(false, std::memory_order_relaxed);
+            quiet = 0;
+        }
+        changed_.wait_for(guard, stalled ? between_helps : between_looks, [this] { return over_; });
+    }
+}
+
+bool monitor::anybody_up() const noexcept {
+    return std::any_of(workers_.begin(), workers_.end(), [](auto& w) { return w.who->up(); });
+}
+
+/// True: an item is under way, or was since the last look.
+bool monitor::look(clock::time_point now, bool& stalled) noexcept {
+    bool moved = false;
+    for (auto& w : workers_) {
+        auto item = w.who->item_under_way();
+        moved |= item.has_value();
+        if (!item || item != w.item) {
+            w.item = item;
+            w.since = now;
+            w.reported = false;
+            continue;
+        }
+        auto lasted = now - w.since;
+        if (helps_ && lasted >= between_looks) {
+            stalled = true;
+            w.who->help();
+        }
+        if (lasted >= threshold_ && !std::exchange(w.reported, true))
+            told_(w.who->index(), w.who->running(), lasted);
+    }
+    return moved;
+}
+
+}  // namespace rt::detail
