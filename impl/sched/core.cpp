@@ -46,14 +46,19 @@ runtime_core::~runtime_core() = default;
 void runtime_core::start() {
     bool helps = stealing() && worker_count() > 1;
     try {
-        if (helps || options_.on_stall) {
+        if (helps || options_.on_stall || options_.dump_signal != 0) {
             std::vector<worker*> watched;
             for (auto& w : workers_) watched.push_back(w.get());
-            monitor_ =
-                std::make_unique<monitor>(std::move(watched), helps, options_.stall_threshold,
-                                          [this](unsigned worker, auto* task, auto lasted) {
-                                              report_stall(worker, task, lasted);
-                                          });
+            monitor::duties what{.helps = helps,
+                                 .threshold = options_.stall_threshold,
+                                 .stalled = {},
+                                 .signal = options_.dump_signal,
+                                 .dump = [this] { dump_as_asked(); }};
+            if (options_.on_stall)
+                what.stalled = [this](unsigned worker, auto* task, auto lasted) {
+                    report_stall(worker, task, lasted);
+                };
+            monitor_ = std::make_unique<monitor>(std::move(watched), std::move(what));
             monitor_->start(options_.name + "-monitor");
         }
         if (on_caller()) return;
@@ -257,7 +262,6 @@ void runtime_core::unhandled(const unhandled_failure& f) noexcept {
 
 void runtime_core::report_stall(unsigned worker, const task_identity* task,
                                 std::chrono::nanoseconds lasted) noexcept {
-    if (!options_.on_stall) return;
     std::string name;
     stall what;
     what.worker = worker;

@@ -30,6 +30,7 @@ import rt.task;
 import rt.io;
 import rt.time;
 import :counters;
+import :dump;
 import :monitor;
 import :runtime;
 import :worker;
@@ -74,6 +75,8 @@ public:
     executor& next_executor() noexcept;
     void run_on_caller(const std::atomic<bool>* done, std::optional<steady_time> until) noexcept;
     [[nodiscard]] runtime_counters counters() const;
+    runtime_dump dump();
+    void dump_as_asked() noexcept;
     [[nodiscard]] bool blocking_idle() const noexcept;
 
     /// A worker has left its park.
@@ -143,6 +146,7 @@ private:
     std::atomic<bool> caller_drives_{false};
     std::atomic<bool> all_gone_{false};  // closing, and no task is alive
     std::atomic<std::uint64_t> unhandled_{0}, remote_wakes_{0}, sent_{0};
+    std::mutex dump_mutex_;
     std::mutex end_mutex_;
     std::condition_variable gone_;
     bool shut_ = false;

@@ -23,9 +23,8 @@ constexpr auto between_helps = std::chrono::milliseconds(1);
 constexpr int looks_before_sleep = 20;
 }  // namespace
 
-monitor::monitor(std::vector<worker*> workers, bool helps, std::chrono::nanoseconds threshold,
-                 report told)
-    : helps_(helps), threshold_(threshold), told_(std::move(told)) {
+monitor::monitor(std::vector<worker*> workers, duties what)
+    : what_(std::move(what)), dumps_(times_signalled(what_.signal)) {
     for (auto* w : workers) workers_.push_back({w, {}, {}});
 }
 
@@ -55,23 +54,30 @@ void monitor::wake() noexcept {
 }
 
 void monitor::run() noexcept {
+    std::chrono::milliseconds longest = std::chrono::hours(1);
+    if (what_.signal != 0) longest = std::chrono::milliseconds(100);
     int quiet = 0;
     std::unique_lock guard(mutex_);
     while (!over_) {
         guard.unlock();
         bool stalled = false;
+        dump_if_asked();
         quiet = look(clock::now(), stalled) ? 0 : quiet + 1;
         guard.lock();
         if (quiet >= looks_before_sleep) {
             asleep_.store(true, std::memory_order_seq_cst);
-            if (!anybody_up())
-                changed_.wait(guard,
-                              [this] { return over_ || !asleep_.load(std::memory_order_relaxed); });
+            auto up = [this] { return over_ || !asleep_.load(std::memory_order_relaxed); };
+            bool woken = anybody_up() || changed_.wait_for(guard, longest, up);
             asleep_.store(false, std::memory_order_relaxed);
-            quiet = 0;
+            quiet = woken ? 0 : looks_before_sleep - 1;
         }
         changed_.wait_for(guard, stalled ? between_helps : between_looks, [this] { return over_; });
     }
+}
+
+void monitor::dump_if_asked() noexcept {
+    auto asked = times_signalled(what_.signal);
+    if (std::exchange(dumps_, asked) != asked) what_.dump();
 }
 
 bool monitor::anybody_up() const noexcept {
@@ -91,12 +97,12 @@ bool monitor::look(clock::time_point now, bool& stalled) noexcept {
             continue;
         }
         auto lasted = now - w.since;
-        if (helps_ && lasted >= between_looks) {
+        if (what_.helps && lasted >= between_looks) {
             stalled = true;
             w.who->help();
         }
-        if (lasted >= threshold_ && !std::exchange(w.reported, true))
-            told_(w.who->index(), w.who->running(), lasted);
+        if (what_.stalled && lasted >= what_.threshold && !std::exchange(w.reported, true))
+            what_.stalled(w.who->index(), w.who->running(), lasted);
     }
     return moved;
 }

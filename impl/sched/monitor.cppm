@@ -6,10 +6,13 @@
 // item ends, what waits for that worker is given to the others. A worker that was merely not
 // scheduled by the system may be taken for a stalled one: helping it harms nothing.
 //
+// It is also who dumps the runtime when a signal asks for that: the signal's handler only counts.
+//
 // It costs nothing while nothing runs: after 20 looks that saw no item it sleeps until a worker
-// leaves its park. asleep_ and worker::up() make that safe (both seq_cst): it announces its sleep
-// and then looks at every worker; a worker announces that it is up and then looks whether the
-// monitor sleeps. So one of the two sees the other.
+// leaves its park (or, where a signal may come, looks for that ten times a second). asleep_ and
+// worker::up() make that safe (both seq_cst): it announces its sleep and then looks at every
+// worker; a worker announces that it is up and then looks whether the monitor sleeps. So one of the
+// two sees the other.
 module;
 #include <atomic>
 #include <chrono>
@@ -30,10 +33,16 @@ namespace rt::detail {
 class monitor {
 public:
     using clock = std::chrono::steady_clock;
-    using report = std::function<void(unsigned worker, const task_identity* task,
-                                      std::chrono::nanoseconds lasted)>;
-    monitor(std::vector<worker*> workers, bool helps, std::chrono::nanoseconds threshold,
-            report told);
+    struct duties {
+        bool helps = false;
+        std::chrono::nanoseconds threshold{0};
+        std::function<void(unsigned worker, const task_identity* task,
+                           std::chrono::nanoseconds lasted)>
+            stalled;
+        int signal = 0;  // none
+        std::function<void()> dump;
+    };
+    monitor(std::vector<worker*> workers, duties what);
 
     void start(std::string name);
     /// Afterwards it touches nothing any more.
@@ -53,12 +62,12 @@ private:
     void run() noexcept;
     void wake() noexcept;
     bool look(clock::time_point now, bool& stalled) noexcept;
+    void dump_if_asked() noexcept;
     [[nodiscard]] bool anybody_up() const noexcept;
 
     std::vector<watched> workers_;
-    bool helps_;
-    std::chrono::nanoseconds threshold_;
-    report told_;
+    duties what_;
+    unsigned dumps_;
     std::atomic<bool> asleep_{false};
     std::mutex mutex_;
     std::condition_variable changed_;

@@ -146,6 +146,9 @@ void check(detail::runtime_options& o) {
     if (o.on_stall && (o.stall_threshold < std::chrono::milliseconds(1) ||
                        o.stall_threshold > std::chrono::hours(1)))
         refuse("builder.on_stall(): the threshold is between 1 ms and 1 h");
+    if (o.dump_signal != 0 && !detail::count_signal(o.dump_signal))
+        refuse("builder.dump_on_signal(" + std::to_string(o.dump_signal) +
+               "): no signal that can be caught; use SIGUSR1 or the like");
     if (o.blocking_threads == 0)
         refuse("builder.blocking_threads(0): blocking jobs need at least one thread");
     bool several = o.flavor != runtime_flavor::current_thread;

@@ -1,4 +1,5 @@
-// What the scheduler asks the system for: thread names, and how many CPUs this process may use.
+// What the scheduler asks the system for: thread names, how many CPUs this process may use, and
+// signals.
 module;
 #include <string>
 module rt.sched:threads;
@@ -9,5 +10,8 @@ void name_this_thread(const std::string& name) noexcept;
 /// CPUs by affinity mask and cgroup quota; at least 1.
 unsigned usable_cpus() noexcept;
 std::string environment_value(const char* name);
+/// Counts the signal from now on, and does nothing else with it. False: it cannot be caught.
+bool count_signal(int signal) noexcept;
+[[nodiscard]] unsigned times_signalled(int signal) noexcept;
 
 }  // namespace rt::detail

@@ -1,8 +1,12 @@
 module;
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cmath>
+#include <cstddef>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -46,6 +50,24 @@ unsigned usable_cpus() noexcept {
         }
     }
     return std::max(1u, n);
+}
+
+namespace {
+constinit std::array<std::atomic<unsigned>, 65> signalled{};
+}  // namespace
+
+bool count_signal(int signal) noexcept {
+    if (signal < 1 || static_cast<std::size_t>(signal) >= signalled.size()) return false;
+    struct sigaction action{};
+    action.sa_flags = SA_RESTART;
+    action.sa_handler = [](int s) {
+        signalled[static_cast<std::size_t>(s)].fetch_add(1, std::memory_order_relaxed);
+    };
+    return ::sigaction(signal, &action, nullptr) == 0;
+}
+
+unsigned times_signalled(int signal) noexcept {
+    return signalled[static_cast<std::size_t>(signal)].load(std::memory_order_relaxed);
 }
 
 std::string environment_value(const char* name) {

@@ -180,7 +180,9 @@ void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> unt
             if (done && done->load(std::memory_order_relaxed)) break;
         }
         if (!stealing_) take_mail();
-        wheel_.advance(clock_->now());
+        auto now = clock_->now();
+        set_coarse_time(coarse_time_of(now));
+        wheel_.advance(now);
         if (local_.first || has_later() || lifo_.load(std::memory_order_relaxed) || queue_.size()) {
             turn_reactor(std::chrono::nanoseconds(0));
             flush_later();
@@ -240,6 +242,7 @@ void worker::park(std::optional<steady_time> until) noexcept {
 }
 
 void worker::be_up() noexcept {
+    set_coarse_time(coarse_time_of(clock_->now()));
     up_.store(true, std::memory_order_seq_cst);
     core_->watch();
 }

@@ -191,6 +191,11 @@ private:
         sent_{0};
 };
 
+/// Milliseconds, for environment::waiting_since().
+inline std::uint32_t coarse_time_of(steady_time t) noexcept {
+    return static_cast<std::uint32_t>(t.time_since_epoch() / std::chrono::milliseconds(1));
+}
+
 /// The worker whose thread this is; null elsewhere.
 worker* current_worker() noexcept;
 void set_current_worker(worker* w) noexcept;

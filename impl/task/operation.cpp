@@ -1,13 +1,16 @@
 // The protocol is stated in modules/task/operation.cppm; the names of the bits are those of its
 // list.
 module;
+#include <algorithm>
 #include <atomic>
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
 #include <source_location>
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 module rt.task;
 
 namespace rt {
@@ -16,12 +19,14 @@ namespace {
 constinit thread_local executor* executor_here = nullptr;
 // Atomic, since a monitor looks at it from outside.
 constinit thread_local std::atomic<detail::task_identity*> identity_here{nullptr};
+constinit thread_local std::uint32_t coarse_time = 0;
 }  // namespace
 
 [[gnu::noinline]] executor* current_executor() noexcept { return executor_here; }
 
 std::coroutine_handle<> environment::arm(detail::wait_op& op) noexcept {
     waiting_ = &op;
+    since_.store(coarse_time, std::memory_order_relaxed);
     auto seen = state_.load(std::memory_order_relaxed);
     for (;;) {
         if (seen & done) {  // its completion came first, and left the rest to us
@@ -41,7 +46,7 @@ std::coroutine_handle<> environment::arm(detail::wait_op& op) noexcept {
 void environment::complete(detail::wait_op& op) noexcept {
     auto seen = state_.load(std::memory_order_relaxed);
     for (;;) {
-        bool ours = (seen & armed) && !(seen & cancelling);
+        bool ours = (seen & armed) && !(seen & (cancelling | looking));
         auto next = ours ? seen & ~armed : seen | done;
         if (state_.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
                                          std::memory_order_relaxed)) {
@@ -55,7 +60,7 @@ bool environment::request_stop() noexcept {
     auto seen = state_.load(std::memory_order_relaxed);
     for (;;) {
         if (seen & stop) return false;
-        bool cancel = (seen & armed) != 0;
+        bool cancel = (seen & armed) && !(seen & looking);
         auto next = seen | stop | (cancel ? cancelling : 0);
         if (state_.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
                                          std::memory_order_relaxed)) {
@@ -66,6 +71,48 @@ bool environment::request_stop() noexcept {
             return true;
         }
     }
+}
+
+/// False: the scope is not armed, or a canceller is inside.
+bool environment::begin_look(bool& stop_seen) noexcept {
+    auto seen = state_.load(std::memory_order_relaxed);
+    while ((seen & (armed | done | cancelling)) == armed) {
+        if (!state_.compare_exchange_weak(seen, seen | looking, std::memory_order_acq_rel,
+                                          std::memory_order_relaxed))
+            continue;
+        stop_seen = (seen & stop) != 0;
+        return true;
+    }
+    return false;
+}
+
+void environment::end_look(bool stop_seen) noexcept {
+    auto& op = *waiting_;
+    auto seen = state_.load(std::memory_order_relaxed);
+    for (;;) {
+        bool over = (seen & done) != 0;
+        bool cancel = !over && !stop_seen && (seen & stop);
+        auto next = over ? seen & ~(armed | done) : cancel ? seen | cancelling : seen;
+        if (!state_.compare_exchange_weak(seen, next & ~looking, std::memory_order_acq_rel,
+                                          std::memory_order_relaxed))
+            continue;
+        if (over || (cancel && finish_cancel(op, op.withdraw()))) exec_->post(op);
+        return;
+    }
+}
+
+void environment::describe(std::vector<awaited>& to, unsigned depth) {
+    struct look {
+        explicit look(environment& env) : env(env), held(env.begin_look(stop_seen)) {}
+        look(const look&) = delete;
+        ~look() {
+            if (held) env.end_look(stop_seen);
+        }
+        environment& env;
+        bool stop_seen = false;
+        bool held;
+    } look(*this);
+    if (look.held) waiting_->describe_chain(to, depth);
 }
 
 /// Leaves the canceller's section. True: the caller resumes or posts the operation; false: it is no
@@ -144,6 +191,14 @@ child_link::next_step unwind_unstarted(child_link& link, task_identity& task) no
     return link.hook(link, child_link::ending::stopped);
 }
 
+void wait_op::describe_chain(std::vector<awaited>& to, unsigned depth) {
+    auto first = static_cast<std::ptrdiff_t>(to.size());
+    for (auto* frame = frame_; frame->owner->parent; frame = frame->owner->parent)
+        to.push_back({"a task", frame->owner->awaited_at, depth});
+    std::reverse(to.begin() + first, to.end());
+    describe(to, depth);
+}
+
 void wait_op::run_posted(work_item& item) noexcept {
     auto& op = static_cast<wait_op&>(item);
     run_turn(*op.env_, [](void* op) noexcept { return static_cast<wait_op*>(op)->wake(); }, &op);
@@ -171,6 +226,9 @@ void wait_op::run_posted(work_item& item) noexcept {
 }
 [[gnu::noinline]] const std::atomic<task_identity*>* identity_slot() noexcept {
     return &identity_here;
+}
+[[gnu::noinline]] void set_coarse_time(std::uint32_t milliseconds) noexcept {
+    coarse_time = milliseconds;
 }
 
 }  // namespace detail

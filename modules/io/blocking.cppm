@@ -16,6 +16,7 @@ module;
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 export module rt.io:blocking;
 import rt.task;
 
@@ -79,6 +80,9 @@ public:
         if constexpr (!std::is_void_v<value>) return std::move(*std::get_if<1>(&outcome_));
     }
     bool withdraw() noexcept override { return pool_->withdraw(*this); }
+    void describe(std::vector<awaited>& to, unsigned depth) override {
+        to.push_back({"rt::spawn_blocking", where_, depth});
+    }
 
 private:
     void call() noexcept {

@@ -21,6 +21,7 @@ import rt.task;
 import rt.io;
 import rt.time;
 import :counters;
+import :dump;
 
 export namespace rt {
 
@@ -57,6 +58,8 @@ struct runtime_options {
     std::function<void(const unhandled_failure&)> on_unhandled;
     std::chrono::nanoseconds stall_threshold{0};
     std::function<void(const stall&)> on_stall;
+    int dump_signal = 0;
+    std::function<void(const runtime_dump&)> on_dump;
 };
 
 /// Where the root of block_on leaves its outcome, and who waits for that.
@@ -135,6 +138,9 @@ public:
                                   {}, where);
     }
     [[nodiscard]] runtime_counters counters() const;
+    /// Every task that is alive, and what it waits for. At any moment, from any thread, also while
+    /// workers are kept by user code.
+    [[nodiscard]] runtime_dump dump() const;
     [[nodiscard]] unsigned worker_count() const noexcept;
 
 private:
@@ -194,6 +200,7 @@ public:
         return handle().spawn(std::move(body), where);
     }
     [[nodiscard]] runtime_counters counters() const { return handle().counters(); }
+    [[nodiscard]] runtime_dump dump() const { return handle().dump(); }
     [[nodiscard]] runtime_flavor flavor() const noexcept;
     [[nodiscard]] reactor_kind reactor() const noexcept;
     [[nodiscard]] unsigned worker_count() const noexcept { return handle().worker_count(); }
@@ -282,6 +289,14 @@ public:
                            std::function<void(const stall&)> f) {
         options_.stall_threshold = threshold;
         options_.on_stall = std::move(f);
+        return *this;
+    }
+    /// Dumps the runtime each time the process gets the signal (SIGUSR1, say): to f, on a thread of
+    /// the runtime's own, or to stderr. Also while every worker is kept. It replaces the signal's
+    /// disposition, for good.
+    builder_type& dump_on_signal(int signal, std::function<void(const runtime_dump&)> f = {}) {
+        options_.dump_signal = signal;
+        options_.on_dump = std::move(f);
         return *this;
     }
 

@@ -9,6 +9,7 @@ module;
 #include <exception>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 export module rt.stream:generator;
@@ -62,7 +63,10 @@ struct stream_promise : awaits<stream_promise<T>> {
 template <class T>
 class next_awaiter : public next_link<T> {
 public:
-    explicit next_awaiter(std::coroutine_handle<>& home) noexcept { this->home = &home; }
+    next_awaiter(std::coroutine_handle<>& home, std::source_location where) noexcept {
+        this->home = &home;
+        this->awaited_at = where;
+    }
     next_awaiter(const next_awaiter&) = delete;
     ~next_awaiter() {
         if (this->frame) this->frame.destroy();
@@ -86,7 +90,7 @@ public:
 template <class T>
 struct next_start {
     std::coroutine_handle<>* home;
-    auto enter(promise_base&) && noexcept { return next_awaiter<T>(*home); }
+    auto enter(std::source_location where) && noexcept { return next_awaiter<T>(*home, where); }
 };
 template <class T>
 struct awaited_value<next_start<T>> {

@@ -13,6 +13,7 @@ module;
 #include <atomic>
 #include <coroutine>
 #include <cstdint>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -77,6 +78,7 @@ public:
     combinator() noexcept = default;
     inline combinator(combinator&&) noexcept {}
 
+    inline void set_place(std::source_location where) noexcept { where_ = where; }
     inline void hold() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
     /// For a canceller, which has no part in the count. False: it was zero, and stays so: whoever
     /// took it there completes the combinator, and a second one at zero would complete it once
@@ -94,6 +96,7 @@ public:
 protected:
     ~combinator() = default;
     std::atomic<std::uint32_t> count_{0};
+    std::source_location where_;
 };
 
 /// A task that runs as a scope of its own, inside a combinator.
@@ -101,12 +104,10 @@ template <class T>
 class child : public typed_link<T> {
 public:
     child(task<T>&& body) noexcept {
-        auto handle = body.release();
-        if (!handle) misuse("a task that was moved from, or awaited before, is awaited");
-        promise_ = &handle.promise();
-        this->frame = handle;
+        this->frame = body.release();
+        if (!this->frame) misuse("a task that was moved from, or awaited before, is awaited");
     }
-    child(child&& other) noexcept : promise_(other.promise_) {  // before it is started
+    child(child&& other) noexcept {  // before it is started
         this->frame = std::exchange(other.frame, {});
     }
     ~child() {
@@ -125,8 +126,9 @@ public:
         env.bind(exec, identity);
         owner_ = &owner;
         this->hook = hook;
-        promise_->owner = this;
-        promise_->env = &env;
+        auto& promise = promise_of<T>(*this);
+        promise.owner = this;
+        promise.env = &env;
         started = true;
         owner.hold();
         if (env.stop_requested()) {
@@ -138,7 +140,6 @@ public:
     [[nodiscard]] combinator& owner() const noexcept { return *owner_; }
 
 private:
-    task_promise<T>* promise_;
     combinator* owner_ = nullptr;
 };
 

@@ -8,6 +8,7 @@ module;
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <source_location>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -106,13 +107,15 @@ constexpr auto fail_of() noexcept -> void (*)(promise_base&, std::error_code) {
 template <class Promise>
 struct awaits : promise_base {
     template <class A>
-    decltype(auto) await_transform(A&& awaited) {
+    decltype(auto) await_transform(A&& awaited,
+                                   std::source_location where = std::source_location::current()) {
         using type = std::remove_cvref_t<A>;
         if constexpr (std::is_base_of_v<wait_op, type>) {
             static_assert(
                 !std::is_lvalue_reference_v<A>,
                 "an operation is awaited once, where it is made: co_await stream.read(buffer)");
             awaited.bind(env);
+            if constexpr (requires { awaited.set_place(where); }) awaited.set_place(where);
             if constexpr (requires { typename type::ends_coroutine; }) {
                 static_assert(
                     requires { Promise::fail; },
@@ -121,10 +124,10 @@ struct awaits : promise_base {
                 awaited.set_failure(fail_of<Promise>());
             }
             return std::forward<A>(awaited);
-        } else if constexpr (requires { std::forward<A>(awaited).enter(*this); }) {
+        } else if constexpr (requires { std::forward<A>(awaited).enter(where); }) {
             static_assert(!std::is_lvalue_reference_v<A>,
                           "a task is awaited once: co_await std::move(task), or co_await f()");
-            return std::forward<A>(awaited).enter(*this);
+            return std::forward<A>(awaited).enter(where);
         } else if constexpr (requires { std::forward<A>(awaited).as_operation(); }) {
             auto op = std::forward<A>(awaited).as_operation();
             op.bind(env);
@@ -134,16 +137,18 @@ struct awaits : promise_base {
         }
     }
     template <class T>
-    auto await_transform(or_return_task<T>&& awaited) {
+    auto await_transform(or_return_task<T>&& awaited,
+                         std::source_location where = std::source_location::current()) {
         static_assert(
             requires { Promise::fail; },
             "or_return() ends a coroutine that returns a result: make it rt::io_task<T> or "
             "rt::task<rt::result<T>>, or use or_throw()");
-        return or_return_awaiter<T>(std::move(awaited.inner), fail_of<Promise>());
+        return or_return_awaiter<T>(std::move(awaited.inner), fail_of<Promise>(), where);
     }
     template <class T>
-    auto await_transform(or_throw_task<T>&& awaited) {
-        return or_throw_awaiter<T>(std::move(awaited.inner));
+    auto await_transform(or_throw_task<T>&& awaited,
+                         std::source_location where = std::source_location::current()) {
+        return or_throw_awaiter<T>(std::move(awaited.inner), where);
     }
 
     static void* operator new(std::size_t size) {
@@ -242,8 +247,8 @@ public:
     }
 
     /// For await_transform.
-    auto enter(detail::promise_base&) && noexcept {
-        return detail::task_awaiter<T>(std::move(*this));
+    auto enter(std::source_location where) && noexcept {
+        return detail::task_awaiter<T>(std::move(*this), where);
     }
     /// Gives the frame away to a link that will own it.
     std::coroutine_handle<promise_type> release() noexcept { return std::exchange(frame_, {}); }
@@ -261,15 +266,22 @@ inline task<T> task_promise<T>::get_return_object() noexcept {
     return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
 
+/// Of the task that the link owns.
+template <class T>
+task_promise<T>& promise_of(child_link& link) noexcept {
+    using handle = std::coroutine_handle<task_promise<T>>;
+    return handle::from_address(link.frame.address()).promise();
+}
+
 /// Owns the frame of an awaited task, in the frame of who awaits it.
 template <class T>
 class task_awaiter : public typed_link<T> {
 public:
-    explicit task_awaiter(task<T>&& awaited) noexcept : promise_(nullptr) {
-        auto frame = awaited.release();
-        if (!frame) misuse("a task that was moved from, or awaited before, is awaited");
-        promise_ = &frame.promise();
-        this->frame = frame;
+    task_awaiter(task<T>&& awaited, std::source_location where) noexcept {
+        this->frame = awaited.release();
+        if (!this->frame)
+            misuse("a task that was moved from, or awaited before, is awaited", where);
+        this->awaited_at = where;
     }
     task_awaiter(const task_awaiter&) = delete;
     task_awaiter& operator=(const task_awaiter&) = delete;
@@ -281,22 +293,20 @@ public:
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
         this->parent = &h.promise();
-        promise_->owner = this;
-        promise_->env = h.promise().env;
+        auto& promise = promise_of<T>(*this);
+        promise.owner = this;
+        promise.env = h.promise().env;
         return this->frame;
     }
     T await_resume() { return this->take(); }
-
-private:
-    task_promise<T>* promise_;
 };
 
 template <class T>
 class or_return_awaiter : public task_awaiter<result<T>> {
 public:
-    or_return_awaiter(task<result<T>>&& awaited,
-                      void (*fail)(promise_base&, std::error_code)) noexcept
-        : task_awaiter<result<T>>(std::move(awaited)), fail_(fail) {
+    or_return_awaiter(task<result<T>>&& awaited, void (*fail)(promise_base&, std::error_code),
+                      std::source_location where) noexcept
+        : task_awaiter<result<T>>(std::move(awaited), where), fail_(fail) {
         this->hook = [](child_link& link, child_link::ending) noexcept -> child_link::next_step {
             auto& self = static_cast<or_return_awaiter&>(link);
             auto error = self.error();
@@ -315,8 +325,7 @@ private:
 template <class T>
 class or_throw_awaiter : public task_awaiter<result<T>> {
 public:
-    explicit or_throw_awaiter(task<result<T>>&& awaited) noexcept
-        : task_awaiter<result<T>>(std::move(awaited)) {}
+    using task_awaiter<result<T>>::task_awaiter;
     T await_resume() { return this->take().or_throw(); }
 };
 

@@ -16,6 +16,7 @@ module;
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 export module rt.task:group;
 import :combine;
 import :coroutine;
@@ -170,6 +171,10 @@ public:
     bool withdraw() noexcept override {
         stop_all();
         return false;
+    }
+    void describe(std::vector<awaited>& to, unsigned depth) override {
+        to.push_back({"rt::with_group", where_, depth});  // its tasks are listed by themselves
+        body_.env.describe(to, depth + 1);
     }
     std::coroutine_handle<> wake() noexcept override {
         bool stopped = env_->stop_requested() && !failed_ && !error_ && stopping_;

@@ -8,6 +8,7 @@ module;
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 export module rt.task:join;
 import :combine;
 import :coroutine;
@@ -55,6 +56,10 @@ public:
     bool withdraw() noexcept override {
         stop_all();
         return false;
+    }
+    void describe(std::vector<awaited>& to, unsigned depth) override {
+        to.push_back({"rt::join", where_, depth});
+        std::apply([&](auto&... c) { (c.env.describe(to, depth + 1), ...); }, children_);
     }
     std::coroutine_handle<> wake() noexcept override {
         bool stopped = !failed_ && !error_ &&

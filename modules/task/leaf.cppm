@@ -29,6 +29,7 @@ module;
 #include <system_error>
 #include <type_traits>
 #include <utility>
+#include <vector>
 export module rt.task:leaf;
 import :misuse;
 import :operation;
@@ -179,6 +180,9 @@ public:
         return begin();
     }
     bool withdraw() noexcept override { return self().delist(); }
+    void describe(std::vector<awaited>& to, unsigned depth) override {
+        to.push_back({self().what(), self().where(), depth});
+    }
 
     /// The value, or the error ends the enclosing coroutine with it; no exception.
     auto or_return() && { return or_return_op<Op>(std::move(self())); }

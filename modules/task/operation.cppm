@@ -9,14 +9,17 @@
 //   armed       an operation is published and may be withdrawn; set by the task, in arm()
 //   done        its completion came while it was not yet armed, or while a canceller was inside
 //   cancelling  somebody is inside wait_op::withdraw(); set together with stop, or with armed by a
-//   task
-//               that finds stop already set. So there is one canceller at a time, and it has left
-//               before the task goes on: where its withdraw() came too late, the next arm() enters
-//               it again.
+//               task that finds stop already set. So there is one canceller at a time, and it has
+//               left before the task goes on: where its withdraw() came too late, the next arm()
+//               enters it again.
+//   looking     somebody who only describes the scope holds its operation fast; set on an armed
+//               scope without canceller. A stop that comes meanwhile is left to the looker, which
+//               becomes the canceller when it leaves.
 // Who resumes: exactly one party.
-//   - complete() on an armed scope without canceller clears armed, and posts the operation.
-//   - complete() otherwise sets done, and whoever made it wait posts: arm() (inline) or the
-//   canceller.
+//   - complete() on an armed scope without canceller or looker clears armed, and posts the
+//     operation.
+//   - complete() otherwise sets done, and whoever made it wait posts: arm() (inline), the canceller
+//     or the looker.
 //   - a canceller whose withdraw() succeeded posts it to be unwound; no completion will come.
 // The task publishes its operation first and arms last, so nobody touches scope or operation after
 // the step that hands them over. Every transition is an acq_rel compare-exchange: what the
@@ -32,6 +35,7 @@ module;
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 export module rt.task:operation;
 import :executor;
 import :misuse;
@@ -86,11 +90,20 @@ struct child_link {
     promise_base* parent = nullptr;  // the awaiting frame; null at the top of a scope
     // Called when the frame is gone; without one, the parent is resumed.
     next_step (*hook)(child_link&, ending) noexcept = nullptr;
+    std::source_location awaited_at;  // where the parent awaits it
 };
 
 class wait_op;
 
 }  // namespace detail
+
+/// One of the things that a task waits for: a coroutine that it awaits, or at the end of that chain
+/// an operation. Those of a join or select are one deeper than it, each with its own chain.
+struct awaited {
+    const char* what = "";  ///< "a task", "rt::sleep", ...
+    std::source_location where;
+    unsigned depth = 0;
+};
 
 class environment {
 public:
@@ -121,6 +134,14 @@ public:
     /// arming.
     void complete(detail::wait_op& op) noexcept;
 
+    /// Adds what the scope waits for, outermost first; nothing if it waits for nothing now. Any
+    /// thread, one at a time; the caller keeps the scope alive meanwhile.
+    void describe(std::vector<awaited>& to, unsigned depth);
+    /// When it began to wait, in the milliseconds of set_coarse_time().
+    [[nodiscard]] inline std::uint32_t waiting_since() const noexcept {
+        return since_.load(std::memory_order_relaxed);
+    }
+
     /// Takes one operation from the task's budget; false: let others run first.
     [[nodiscard]] inline bool charge() noexcept {
         auto& task = *identity_;
@@ -132,13 +153,16 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t stop = 1, armed = 2, done = 4, cancelling = 8;
+    static constexpr std::uint32_t stop = 1, armed = 2, done = 4, cancelling = 8, looking = 16;
 
     bool finish_cancel(detail::wait_op& op, bool withdrawn) noexcept;
+    bool begin_look(bool& stop_seen) noexcept;
+    void end_look(bool stop_seen) noexcept;
 
     executor* exec_ = nullptr;
     detail::task_identity* identity_ = nullptr;
     std::atomic<std::uint32_t> state_{0};
+    std::atomic<std::uint32_t> since_{0};
     detail::wait_op* waiting_ = nullptr;
 };
 
@@ -184,6 +208,8 @@ public:
     /// Takes the operation back; true: it was still pending, and will not complete any more.
     /// Called by a canceller, on any thread, at most once an arming.
     virtual bool withdraw() noexcept = 0;
+    /// Adds what it waits for. Another thread calls it, while the operation is held fast.
+    virtual void describe(std::vector<awaited>& to, unsigned depth) = 0;
     /// Runs on the task's executor once the operation is complete or withdrawn.
     inline virtual std::coroutine_handle<> wake() noexcept {
         return withdrawn_ ? unwind(*frame_) : deliver();
@@ -194,6 +220,8 @@ protected:
     /// Whom to resume with the result.
     inline virtual std::coroutine_handle<> deliver() noexcept { return frame_->handle(); }
     inline void suspend_in(promise_base& frame) noexcept { frame_ = &frame; }
+    /// The coroutines between its scope's root and it, outermost first, and then it.
+    void describe_chain(std::vector<awaited>& to, unsigned depth);
 
     environment* env_ = nullptr;
     promise_base* frame_ = nullptr;
@@ -213,6 +241,8 @@ task_identity* current_identity() noexcept;
 task_identity* exchange_identity(task_identity* identity) noexcept;
 /// Where this thread keeps it: for others to look at while the thread lives.
 const std::atomic<task_identity*>* identity_slot() noexcept;
+/// The worker tells its thread the time, now and then: what begins to wait is stamped with it.
+void set_coarse_time(std::uint32_t milliseconds) noexcept;
 
 }  // namespace detail
 

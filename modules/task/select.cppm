@@ -18,6 +18,7 @@ module;
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 export module rt.task:select;
 import :combine;
 import :coroutine;
@@ -79,6 +80,7 @@ public:
     void hold() noexcept {
         if constexpr (requires { op_.hold(); }) op_.hold();
     }
+    void describe(std::vector<awaited>& to, unsigned depth) { op_.describe(to, depth); }
 
 private:
     Op op_;
@@ -96,6 +98,7 @@ public:
     void delist() noexcept {}
     void hold() noexcept {}
     value_type take() { return child_.take(); }
+    void describe(std::vector<awaited>& to, unsigned depth) { child_.env.describe(to, depth); }
     child<T>& scope() noexcept { return child_; }
 
     commit_word* commit = nullptr;
@@ -181,6 +184,10 @@ public:
 
     bool withdraw() noexcept override { return phase_ == waiting && commit_.claim_to_stop(); }
 
+    void describe(std::vector<awaited>& to, unsigned depth) override {
+        to.push_back({"rt::select", where_, depth});
+        std::apply([&](auto&... a) { (a.describe(to, depth + 1), ...); }, arms_);
+    }
     std::coroutine_handle<> wake() noexcept override {
         if (starved_) {
             starved_ = false;

@@ -4,6 +4,7 @@ module;
 #include <source_location>
 #include <type_traits>
 #include <utility>
+#include <vector>
 export module rt.task:yield;
 import :coroutine;
 import :leaf;
@@ -29,6 +30,9 @@ public:
     }
     inline void await_resume() const noexcept {}
     inline bool withdraw() noexcept override { return false; }
+    inline void describe(std::vector<awaited>& to, unsigned depth) override {
+        to.push_back({"rt::yield_now", where_, depth});
+    }
     inline std::coroutine_handle<> wake() noexcept override {
         return env_->stop_requested() ? unwind(*frame_) : deliver();
     }

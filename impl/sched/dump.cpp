@@ -1,0 +1,84 @@
+module;
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <mutex>
+#include <source_location>
+#include <string>
+#include <utility>
+#include <vector>
+module rt.sched;
+import rt.task;
+import rt.time;
+import :core;
+import :worker;
+
+namespace rt {
+
+runtime_dump detail::runtime_core::dump() {
+    std::lock_guard one_at_a_time(dump_mutex_);
+    std::vector<const task_identity*> running;
+    for (auto& w : workers_) running.push_back(w->running());
+    runtime_dump all;
+    for (auto& s : shards_) {
+        // A task leaves the list before its header can go.
+        std::lock_guard guard(s->lock);
+        for (auto* t = s->first; t; t = t->next_task) {
+            auto& info = all.tasks.emplace_back();
+            info.id = t->identity.id;
+            info.name = t->identity.name();
+            info.spawned_at = t->identity.spawned_at;
+            auto at = std::find(running.begin(), running.end(), &t->identity);
+            if (at != running.end()) {
+                info.worker = static_cast<unsigned>(at - running.begin());
+            } else if (t->env.describe(info.awaits, 0); !info.awaits.empty()) {
+                auto now = coarse_time_of(clock_->now());
+                info.waited = std::chrono::milliseconds(now - t->env.waiting_since());
+            }
+        }
+    }
+    return all;
+}
+
+void detail::runtime_core::dump_as_asked() noexcept {
+    auto all = dump();
+    if (options_.on_dump) {
+        options_.on_dump(all);
+    } else {
+        std::fprintf(stderr, "rt: runtime '%s': %s", options_.name.c_str(), to_string(all).c_str());
+    }
+}
+
+runtime_dump runtime_handle::dump() const { return core_->dump(); }
+
+namespace {
+std::string place(const std::source_location& where) {
+    return std::string(where.file_name()) + ":" + std::to_string(where.line());
+}
+}  // namespace
+
+std::string to_string(const runtime_dump& dump) {
+    std::string text = std::to_string(dump.tasks.size()) + " tasks\n";
+    for (auto& t : dump.tasks) {
+        text += "task " + std::to_string(t.id);
+        if (!t.name.empty()) text += " '" + t.name + "'";
+        text += ", spawned at " + place(t.spawned_at);
+        if (t.worker) {
+            text += ", runs on worker " + std::to_string(*t.worker) + "\n";
+        } else if (t.awaits.empty()) {
+            text += ", is ready to run\n";
+        } else {
+            text += ", has waited " + std::to_string(t.waited.count()) + " ms for:\n";
+        }
+        for (auto& a : t.awaits) {
+            text.append(4 * (a.depth + 1), ' ');
+            text += a.what;
+            if (a.where.line() != 0) text += ", at " + place(a.where);
+            text += "\n";
+        }
+    }
+    return text;
+}
+
+}  // namespace rt
