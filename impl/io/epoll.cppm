@@ -5,7 +5,7 @@
 // cleared without a further call that would say EAGAIN: a request/response server makes one read
 // and one write a round trip.
 //
-// The turn is a mutex: who takes events handles them and frees retired objects before the next one
+// The turn is a lock: who takes events handles them and frees retired objects before the next one
 // takes any, be it the driving thread or, while that is kept elsewhere, a helper. A wake-up that a
 // helper has taken is owed to the driving thread: its next poll() does not wait.
 module;
@@ -277,7 +277,7 @@ private:
 
     int epoll_;
     int event_;
-    std::mutex turn_;
+    spin_lock turn_;
     bool helped_ = false;  // guarded by turn_, as is the next
     bool coarse_ = false;
     std::atomic<io_object*> retired_{nullptr};

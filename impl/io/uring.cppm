@@ -2,7 +2,7 @@
 // do.
 //
 // Who may touch what: a ring has one driving thread, which submits in tasks and polls between them.
-// Who polls has the turn, a mutex; it alone handles completions and submits cancels. Of a shared
+// Who polls has the turn, a lock; it alone handles completions and submits cancels. Of a shared
 // ring a helper may take the turn while the driving thread is kept elsewhere: see ring.cppm for the
 // queues. A wake-up that a helper has taken is owed to the driving thread: its next poll() does not
 // wait.
@@ -356,7 +356,7 @@ private:
     void retire(io_object& object) noexcept override { destroy(&object); }
 
     bool shared_;
-    std::mutex turn_;
+    spin_lock turn_;
     bool helped_ = false;  // guarded by turn_
     uring_ring ring_;
     std::atomic<std::thread::id> owner_{};

@@ -138,12 +138,14 @@ bool worker::turn_reactor(std::chrono::nanoseconds timeout) noexcept {
 }
 
 void worker::flush_later() noexcept {
-    auto later = take_later();
-    while (auto* item = later.pop()) {
-        if (stealing_) {
-            queue_.push(*item);
-        } else {
-            local_.push(*item);
+    if (std::exchange(put_off_, false)) {
+        auto later = take_later();
+        while (auto* item = later.pop()) {
+            if (stealing_) {
+                queue_.push(*item);
+            } else {
+                local_.push(*item);
+            }
         }
     }
     if (stealing_) share_queue();
@@ -183,7 +185,7 @@ void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> unt
         auto now = clock_->now();
         set_coarse_time(coarse_time_of(now));
         wheel_.advance(now);
-        if (local_.first || has_later() || lifo_.load(std::memory_order_relaxed) || queue_.size()) {
+        if (local_.first || put_off_ || lifo_.load(std::memory_order_relaxed) || queue_.size()) {
             turn_reactor(std::chrono::nanoseconds(0));
             flush_later();
         } else if (!over()) {

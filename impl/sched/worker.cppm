@@ -82,6 +82,7 @@ public:
     /// Called on this worker's thread.
     void push_local(work_item& item) noexcept;
     void push_later(work_item& item) noexcept {
+        put_off_ = true;
         std::lock_guard guard(later_);
         later_.push(item);
     }
@@ -144,10 +145,6 @@ private:
         std::lock_guard guard(later_);
         return std::exchange(static_cast<item_list&>(later_), {});
     }
-    bool has_later() noexcept {
-        std::lock_guard guard(later_);
-        return later_.first != nullptr;
-    }
     work_item* next() noexcept;
     work_item* steal() noexcept;
     bool take_mail() noexcept;
@@ -169,7 +166,8 @@ private:
     unsigned index_;
     bool stealing_;
     bool searching_ = false;
-    bool asleep_ = false;  // among the sleepers, as far as it knows
+    bool put_off_ = false;  // since the last flush; a helper may have taken it
+    bool asleep_ = false;   // among the sleepers, as far as it knows
     int lifo_used_ = 0;
     unsigned tick_ = 0;
     std::uint64_t random_;
