@@ -1,4 +1,5 @@
 // mini_redis: a server that speaks Redis's protocol. README.md tells how it is made.
+#include <csignal>
 #include <memory>
 
 #include "../options.hpp"
@@ -22,7 +23,7 @@ int main(int argc, char** argv) {
     int status = 0;
     std::unique_ptr<mini::server> server;  // it outlives the runtime, whose tasks use it
     try {
-        auto runtime = o.builder.build();
+        auto runtime = o.builder.dump_on_signal(SIGUSR1).build();  // what do the clients wait for?
         if (runtime.worker_count() > mini::keyspace::most_shards)
             options::refuse("--workers: give at most 64");
         server = std::make_unique<mini::server>(given, runtime.flavor(), runtime.worker_count());

@@ -98,7 +98,7 @@ rt::io_task<> server::run(rt::endpoint at) {
     }
     port = at.port;
     std::optional<rt::join_handle<rt::result<>>> writer;
-    if (log.is_open()) writer = rt::spawn(log.run(keys));
+    if (log.is_open()) writer = rt::spawn({.name = "append-only file"}, log.run(keys));
     auto served = co_await rt::with_group([&](rt::task_group& group) -> rt::io_task<> {
         for (unsigned i = 0; i < keys.size(); ++i)
             group.spawn_on(i % workers, expire_keys(i, std::move(notes[i])));
