@@ -19,6 +19,7 @@ namespace {
 constinit thread_local executor* executor_here = nullptr;
 // Atomic, since a monitor looks at it from outside.
 constinit thread_local std::atomic<detail::task_identity*> identity_here{nullptr};
+constinit thread_local environment* scope_here = nullptr;
 constinit thread_local std::uint32_t coarse_time = 0;
 }  // namespace
 
@@ -211,9 +212,11 @@ void wait_op::run_posted(work_item& item) noexcept {
     // Mostly null; not so when a task is spawned into a runtime that has ended, and ends within its
     // spawner's turn.
     auto* before = identity_here.load(std::memory_order_relaxed);
+    auto* scope_before = std::exchange(scope_here, &env);
     identity_here.store(&task, std::memory_order_relaxed);
     start(argument).resume();
     identity_here.store(before, std::memory_order_relaxed);
+    scope_here = scope_before;
 }
 
 [[gnu::noinline]] task_identity* current_identity() noexcept {
@@ -229,6 +232,9 @@ void wait_op::run_posted(work_item& item) noexcept {
 }
 [[gnu::noinline]] void set_coarse_time(std::uint32_t milliseconds) noexcept {
     coarse_time = milliseconds;
+}
+[[gnu::noinline]] environment* exchange_scope(environment* scope) noexcept {
+    return std::exchange(scope_here, scope);
 }
 
 }  // namespace detail
@@ -250,6 +256,9 @@ std::source_location spawned_at() noexcept {
 bool unwinding() noexcept {
     auto* task = detail::current_identity();
     return task && task->unwinding;
+}
+[[gnu::noinline]] bool stop_requested() noexcept {
+    return detail::current_identity() && scope_here && scope_here->stop_requested();
 }
 
 }  // namespace this_task

@@ -134,7 +134,9 @@ public:
         if (env.stop_requested()) {
             (void)unwind_unstarted(*this, identity);
         } else {
+            auto* before = exchange_scope(&env);
             this->frame.resume();
+            exchange_scope(before);
         }
     }
     [[nodiscard]] combinator& owner() const noexcept { return *owner_; }

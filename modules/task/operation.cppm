@@ -239,6 +239,8 @@ void run_turn(environment& env, std::coroutine_handle<> (*start)(void*) noexcept
 task_identity* current_identity() noexcept;
 /// Makes it so while a result or a frame is destroyed; returns the one before.
 task_identity* exchange_identity(task_identity* identity) noexcept;
+/// The scope that runs on this thread, while current_identity() is not null.
+environment* exchange_scope(environment* scope) noexcept;
 /// Where this thread keeps it: for others to look at while the thread lives.
 const std::atomic<task_identity*>* identity_slot() noexcept;
 /// The worker tells its thread the time, now and then: what begins to wait is stamped with it.
@@ -255,6 +257,9 @@ std::string_view name() noexcept;
 std::source_location spawned_at() noexcept;
 /// True in destructors that run because a stop takes the frames down.
 bool unwinding() noexcept;
+/// True once a stop of the running code was requested, for code that computes long between two
+/// awaits. Inside rt::shield it is false; outside tasks too.
+bool stop_requested() noexcept;
 }  // namespace this_task
 
 }  // namespace rt
