@@ -51,6 +51,17 @@ private:
 
 namespace detail {
 
+/// Takes how it ended out of a link.
+template <class T>
+outcome<T> outcome_of(typed_link<T>& link, bool stopped) {
+    if (stopped) return outcome<T>();
+    using state =
+        std::variant<std::monostate, typename outcome<T>::stored_type, std::exception_ptr>;
+    if (auto* e = std::get_if<2>(&link.outcome))
+        return outcome<T>(state(std::in_place_index<2>, std::move(*e)));
+    return outcome<T>(state(std::in_place_index<1>, std::move(*std::get_if<1>(&link.outcome))));
+}
+
 /// Waits for the end of a task. Lossless: it takes the outcome only when it has won.
 template <class T, class R>
 class [[nodiscard("it does nothing until it is co_awaited")]] join_op
@@ -87,11 +98,7 @@ public:
             misuse("a task's outcome is taken twice", root_->identity.spawned_at);
         root_->consume();
         if constexpr (std::is_same_v<R, outcome<T>>) {
-            if (root_->was_stopped()) return R();
-            using state = std::variant<std::monostate, typename R::stored_type, std::exception_ptr>;
-            if (auto* e = std::get_if<2>(&root_->outcome))
-                return R(state(std::in_place_index<2>, std::move(*e)));
-            return R(state(std::in_place_index<1>, std::move(*std::get_if<1>(&root_->outcome))));
+            return outcome_of<T>(*root_, root_->was_stopped());
         } else {
             if (root_->was_stopped()) {
                 if constexpr (is_result<R>) {

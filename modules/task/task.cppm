@@ -15,5 +15,6 @@ export import :combine;
 export import :group;
 export import :join;
 export import :select;
+export import :scope;
 export import :sync_wait;
 export import :concepts;
