@@ -9,6 +9,7 @@ module;
 #include <source_location>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 module rt.task;
 
@@ -132,6 +133,13 @@ void task_state::report(const unhandled_failure& f) noexcept {
 }
 
 namespace detail {
+
+void report_unhandled(std::exception_ptr exception, std::error_code error) noexcept {
+    auto* exec = current_executor();
+    if (!exec) return;
+    exec->unhandled(
+        {this_task::id(), this_task::name(), this_task::spawned_at(), std::move(exception), error});
+}
 
 executor& executor_to_spawn_on(std::source_location where) noexcept {
     auto* exec = current_executor();

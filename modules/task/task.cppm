@@ -16,5 +16,6 @@ export import :group;
 export import :join;
 export import :select;
 export import :scope;
+export import :with;
 export import :sync_wait;
 export import :concepts;
