@@ -32,6 +32,9 @@ void group_state::take_failure(task_state& task) noexcept {
 }
 
 void group_state::task_ended(task_state& task) noexcept {
+    // All of it ends before the group does: its value may borrow from the group's scope.
+    take_failure(task);
+    task.drop_outcome();
     {
         std::lock_guard guard(lock_);
         auto& member = *task.membership();

@@ -68,12 +68,8 @@ void task_state::on_end(bool stopped) noexcept {
     auto& exec = env.exec();
     exec.abandon(*this);
     if (auto* member = membership()) {
-        // All of it ends before the group does: its value may borrow from the group's scope.
         if (!consumed_ && !stopped) tell_failure(exec);
-        auto& group = *member->group;
-        group.take_failure(*this);
-        drop_outcome();
-        group.task_ended(*this);
+        member->parent->task_ended(*this);
         release();
         return;
     }
@@ -118,7 +114,10 @@ bool task_state::delist(detail::arm& joiner) noexcept {
 
 void task_state::dropped() noexcept {
     auto before = state_.fetch_or(dropped_bit, std::memory_order_acq_rel);
-    if (!(before & ended_bit) || consumed_ || stopped_) return;
+    if ((before & ended_bit) && !consumed_ && !stopped_) report_failure();
+}
+
+void task_state::report_failure() noexcept {
     if (auto f = failure(); f.exception || f.error) report(f);
 }
 

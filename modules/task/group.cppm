@@ -31,14 +31,13 @@ export namespace rt {
 
 namespace detail {
 
-class group_state : public combinator {
+class group_state : public combinator, public task_parent {
 public:
     group_state() noexcept = default;
 
     /// The task counts from now on; it is stopped at once if the group is stopping.
     void add(task_state& task) noexcept;
-    void take_failure(task_state& task) noexcept;
-    void task_ended(task_state& task) noexcept;
+    void task_ended(task_state& task) noexcept override;
     void fail(std::exception_ptr exception, std::error_code error) noexcept;
     void stop_all() noexcept;
     [[nodiscard]] bool closed() const noexcept {
@@ -48,13 +47,13 @@ public:
 protected:
     ~group_state() = default;
     virtual void stop_body() noexcept = 0;
+    void take_failure(task_state& task) noexcept;
     executor* exec_ = nullptr;
     spin_lock lock_;
     task_state* first_ = nullptr;  // guarded by lock_
     bool stopping_ = false;        // guarded by lock_
     std::exception_ptr failed_;    // guarded by lock_ until the group is over
     std::error_code error_;
-    friend class rt::task_state;
 
 public:
     /// Where a task that is spawned here goes: as rt::spawn, to the worker that spawns it; from
@@ -125,9 +124,9 @@ private:
                     std::source_location where) {
         if (state_->closed())
             misuse("spawn into a task_group that has ended, or whose body has not begun", where);
-        using root_type = detail::task_root<T, detail::group_member>;
+        using root_type = detail::task_root<T, detail::task_member>;
         auto* root = root_type::make(exec ? *exec : state_->executor_to_spawn_on(), std::move(body),
-                                     std::move(options.name), where, {.group = state_});
+                                     std::move(options.name), where, {.parent = state_});
         state_->add(*root);
         if (!options.own_failure) root->consume();
         root->start();

@@ -28,14 +28,23 @@ export namespace rt {
 class task_state;
 
 namespace detail {
-class group_state;
-/// A task's place in its group.
-struct group_member {
-    group_state* group = nullptr;
-    task_state* prev = nullptr;  // the group's list; guarded by its lock
+/// Whom a task tells of its end, where that is not its handle: a group, a join_set.
+class task_parent {
+public:
+    /// The last word of a task: its outcome is in place. Its reference to the header goes after
+    /// this.
+    virtual void task_ended(task_state& task) noexcept = 0;
+
+protected:
+    ~task_parent() = default;
+};
+/// A task's place with its parent.
+struct task_member {
+    task_parent* parent = nullptr;
+    task_state* prev = nullptr;  // the parent's list; guarded by its lock
     task_state* next = nullptr;
 };
-struct no_group {};
+struct no_parent {};
 }  // namespace detail
 
 /// The header of a spawned task. For executors and groups; users hold a join_handle.
@@ -60,14 +69,18 @@ public:
     [[nodiscard]] virtual unhandled_failure failure() const noexcept = 0;
     /// For who passes it on to another thread: an exception has one owner at a time.
     virtual std::exception_ptr take_exception() noexcept = 0;
-    /// Null: it is in no group.
-    virtual detail::group_member* membership() noexcept { return nullptr; }
+    /// Destroys the outcome. What that throws is contained and reported, and others go on.
+    virtual void drop_outcome() noexcept = 0;
+    /// Null: it is in no group and no join_set.
+    virtual detail::task_member* membership() noexcept { return nullptr; }
 
     bool try_join() noexcept { return ended(); }
     bool enlist(detail::arm& joiner) noexcept;
     bool delist(detail::arm& joiner) noexcept;
     /// The handle goes without having learned the outcome.
     void dropped() noexcept;
+    /// It has ended, and nobody will take its outcome: a failure goes to on_unhandled.
+    void report_failure() noexcept;
     void consume() noexcept { consumed_ = true; }
     [[nodiscard]] bool consumed() const noexcept { return consumed_; }
 
@@ -75,8 +88,6 @@ protected:
     task_state(executor& exec, std::string name, std::source_location where);
     virtual ~task_state() = default;
     virtual void destroy() noexcept = 0;
-    /// Destroys the outcome. What that throws is contained and reported, and others go on.
-    virtual void drop_outcome() noexcept = 0;
     virtual detail::child_link& link() noexcept = 0;
     void on_end(bool stopped) noexcept;
     /// Tells the runtime of this thread; without one, stderr.
@@ -99,8 +110,8 @@ private:
 
 namespace detail {
 
-/// Member is group_member for tasks of groups, and takes no room otherwise.
-template <class T, class Member = no_group>
+/// Member is a task_member for tasks that have a parent, and takes no room otherwise.
+template <class T, class Member = no_parent>
 class task_root final : public task_state, public typed_link<T>, public Member {
 public:
     static task_root* make(executor& exec, task<T>&& body, std::string name,
@@ -108,7 +119,7 @@ public:
         auto frame = body.release();
         if (!frame) misuse("a task that was moved from is spawned", where);
         auto* memory = frame_allocate(sizeof(task_root), counted_as::task);
-        auto* root = ::new (memory) task_root(exec, std::move(name), where, member);
+        auto* root = ::new (memory) task_root(exec, std::move(name), where, std::move(member));
         root->frame = frame;
         frame.promise().owner = root;
         frame.promise().env = &root->env;
@@ -129,7 +140,7 @@ public:
 
 private:
     task_root(executor& exec, std::string name, std::source_location where, Member member)
-        : task_state(exec, std::move(name), where), Member(member) {
+        : task_state(exec, std::move(name), where), Member(std::move(member)) {
         this->hook = [](child_link& link,
                         child_link::ending how) noexcept -> child_link::next_step {
             static_cast<task_root&>(link).on_end(how == child_link::ending::stopped);
@@ -163,8 +174,8 @@ private:
         exchange_identity(before == &this->identity ? nullptr : before);
     }
     child_link& link() noexcept override { return *this; }
-    group_member* membership() noexcept override {
-        if constexpr (std::is_same_v<Member, group_member>) {
+    task_member* membership() noexcept override {
+        if constexpr (std::is_base_of_v<task_member, Member>) {
             return this;
         } else {
             return nullptr;
