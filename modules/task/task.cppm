@@ -14,6 +14,8 @@ export import :yield;
 export import :combine;
 export import :group;
 export import :join;
+export import :join_set;
+export import :join_map;
 export import :select;
 export import :scope;
 export import :with;
