@@ -57,4 +57,19 @@ void stop_list::remove(stop_callback_base& callback) noexcept {
     }
 }
 
+stop_link::stop_link(stop_list* parent, stop_list& child) noexcept
+    : stop_callback_base([](stop_callback_base& self) noexcept {
+          static_cast<stop_link&>(self).child_->request();
+      }),
+      parent_(parent),
+      child_(&child) {
+    if (!parent_ || parent_->add(*this)) return;
+    parent_ = nullptr;
+    child.request();
+}
+
+stop_link::~stop_link() {
+    if (parent_) parent_->remove(*this);
+}
+
 }  // namespace rt::detail

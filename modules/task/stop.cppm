@@ -2,7 +2,8 @@
 //
 // The source owns an intrusive list of callbacks behind a lock. A callback that is being run is off
 // the list; its destructor waits until it has returned, unless it is the callback itself that
-// destroys it.
+// destroys it. A source that is the child of a token is a callback of it: so a request goes down,
+// and never up, and a child goes while a request is on its way to it.
 module;
 #include <atomic>
 #include <concepts>
@@ -58,25 +59,9 @@ private:
 
 }  // namespace detail
 
-/// Where a stop is requested. It must outlive its tokens and callbacks.
-class stop_source {
-public:
-    stop_source() = default;
-    stop_source(const stop_source&) = delete;
-    stop_source& operator=(const stop_source&) = delete;
-
-    /// Runs the callbacks on this thread, each once. False if a stop was requested before.
-    bool request_stop() noexcept { return list_.request(); }
-    [[nodiscard]] bool stop_requested() const noexcept { return list_.requested(); }
-    [[nodiscard]] stop_token get_token() noexcept;
-
-private:
-    detail::stop_list list_;
-};
-
 class stop_token {
 public:
-    stop_token() = default;
+    stop_token() noexcept = default;
     [[nodiscard]] bool stop_requested() const noexcept { return list_ && list_->requested(); }
     [[nodiscard]] bool stop_possible() const noexcept { return list_ != nullptr; }
     friend bool operator==(const stop_token&, const stop_token&) noexcept = default;
@@ -89,7 +74,54 @@ private:
     detail::stop_list* list_ = nullptr;
 };
 
-inline stop_token stop_source::get_token() noexcept { return stop_token(&list_); }
+namespace detail {
+
+/// Hands a request for one list on to another.
+class stop_link : stop_callback_base {
+public:
+    stop_link(stop_list* parent, stop_list& child) noexcept;
+    ~stop_link();
+
+private:
+    stop_list* parent_;
+    stop_list* child_;
+};
+
+}  // namespace detail
+
+/// Where a stop is requested. It must outlive its tokens and callbacks.
+class stop_source {
+public:
+    stop_source() noexcept : stop_source(stop_token()) {}
+    /// A child: a stop that is requested at the parent is requested here, one that is requested
+    /// here is no concern of the parent. Of a stopped parent it is born stopped.
+    explicit stop_source(stop_token parent) noexcept;
+    stop_source(const stop_source&) = delete;
+    stop_source& operator=(const stop_source&) = delete;
+
+    /// Runs the callbacks on this thread, each once. False if a stop was requested before.
+    bool request_stop() noexcept { return list_.request(); }
+    [[nodiscard]] bool stop_requested() const noexcept { return list_.requested(); }
+    [[nodiscard]] stop_token get_token() noexcept { return stop_token(&list_); }
+
+private:
+    detail::stop_list list_;
+    detail::stop_link link_;  // after list_: it lets go first
+};
+
+/// Requests the stop when its scope ends, however it ends.
+class [[nodiscard]] stop_guard {
+public:
+    explicit stop_guard(stop_source& source) noexcept : source_(&source) {}
+    stop_guard(const stop_guard&) = delete;
+    stop_guard& operator=(const stop_guard&) = delete;
+    ~stop_guard() { source_->request_stop(); }
+
+private:
+    stop_source* source_;
+};
+
+inline stop_source::stop_source(stop_token parent) noexcept : link_(parent.list_, list_) {}
 
 /// Calls f once when a stop is requested, on the requester's thread; at once if it was requested
 /// before. The destructor waits for a call that runs on another thread; f may destroy its own

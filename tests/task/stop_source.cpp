@@ -139,4 +139,78 @@ TEST(StopSource, registering_and_going_race_with_a_request_b38) {
     }
 }
 
+TEST(StopSource, a_request_goes_down_the_tree_and_never_up_b39) {
+    rt::stop_source root;
+    rt::stop_source left(root.get_token()), right(root.get_token());
+    rt::stop_source leaf(left.get_token());
+    EXPECT_TRUE(left.request_stop());
+    EXPECT_TRUE(leaf.stop_requested());
+    EXPECT_FALSE(root.stop_requested());
+    EXPECT_FALSE(right.stop_requested());
+    int calls = 0;
+    rt::stop_callback again(leaf.get_token(), [&] { ++calls; });
+    rt::stop_callback fresh(right.get_token(), [&] { ++calls; });
+    EXPECT_EQ(calls, 1);
+    EXPECT_TRUE(root.request_stop());
+    EXPECT_TRUE(right.stop_requested());
+    EXPECT_EQ(calls, 2);
+    EXPECT_FALSE(left.request_stop());
+}
+
+TEST(StopSource, a_child_of_a_stopped_token_is_born_stopped_b39) {
+    rt::stop_source root;
+    root.request_stop();
+    rt::stop_source child(root.get_token());
+    EXPECT_TRUE(child.stop_requested());
+    rt::stop_source grandchild(child.get_token());
+    EXPECT_TRUE(grandchild.stop_requested());
+    rt::stop_source orphan{rt::stop_token()};
+    EXPECT_FALSE(orphan.stop_requested());
+}
+
+TEST(StopSource, a_child_that_is_gone_is_no_longer_told_b39) {
+    rt::stop_source root;
+    auto first = std::make_unique<rt::stop_source>(root.get_token());
+    auto second = std::make_unique<rt::stop_source>(root.get_token());
+    first.reset();
+    root.request_stop();
+    EXPECT_TRUE(second->stop_requested());
+}
+
+TEST(StopSource, children_come_and_go_while_their_parent_is_stopped_b39) {
+    const int rounds = sanitized ? 300 : 1000;
+    for (int i = 0; i < rounds; ++i) {
+        rt::stop_source root;
+        std::atomic<int> wrong = 0;
+        auto come_and_go = [&] {
+            for (int k = 0; k < 20; ++k) {
+                rt::stop_source child(root.get_token());
+                std::atomic<bool> told = false;
+                {
+                    rt::stop_callback c(child.get_token(), [&] { told = true; });
+                    if (k % 3 == 0) std::this_thread::yield();
+                }
+                if (told && !root.stop_requested()) ++wrong;
+            }
+        };
+        std::thread a(come_and_go), b(come_and_go);
+        for (int spin = i % 40; spin > 0; --spin) std::this_thread::yield();
+        root.request_stop();
+        a.join();
+        b.join();
+        EXPECT_EQ(wrong, 0);
+    }
+}
+
+TEST(StopSource, a_guard_requests_the_stop_at_the_end_of_its_scope_b39) {
+    rt::stop_source source;
+    try {
+        rt::stop_guard guard(source);
+        EXPECT_FALSE(source.stop_requested());
+        throw boom{};
+    } catch (const boom&) {
+    }
+    EXPECT_TRUE(source.stop_requested());
+}
+
 }  // namespace
