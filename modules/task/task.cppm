@@ -18,6 +18,7 @@ export import :join_set;
 export import :join_map;
 export import :select;
 export import :scope;
+export import :stop_when;
 export import :with;
 export import :sync_wait;
 export import :concepts;
