@@ -17,6 +17,7 @@ export import :join;
 export import :join_set;
 export import :join_map;
 export import :select;
+export import :range;
 export import :scope;
 export import :stop_when;
 export import :with;
