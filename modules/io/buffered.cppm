@@ -79,8 +79,10 @@ public:
             for (;;) {
                 if (settled()) return true;
                 begin_read();
-                // As an arm that waits already, a further read must wait too.
-                if (!inner_->try_now() && !(listed_ && list_read())) return false;
+                // As an arm that waits already, a further read must wait too. (Alone, it is begun
+                // by enlist(), which is not called again once a stop has come.)
+                if (!inner_->try_now() && !(listed_ && this->selected() && list_read()))
+                    return false;
                 absorb();
             }
         }

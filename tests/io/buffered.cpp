@@ -1,4 +1,6 @@
 // Lines and records: what has come of one is kept, whoever loses and however it is cut.
+#include <source_location>
+
 #include "net/helpers.hpp"
 
 namespace {
@@ -61,6 +63,56 @@ TEST_P(Buffered, a_line_in_pieces_arrives_in_a_select_that_waits_b64) {
             ++got;
         }
         co_await writer;
+    });
+}
+
+/// A reader that waits for what the test feeds it.
+class fed_by_hand {
+public:
+    class op : public rt::detail::leaf_op<op> {
+    public:
+        using lossless = void;
+        op(std::atomic<op*>& waiting, std::span<std::byte> to) : waiting_(&waiting), to_(to) {}
+        op(op&&) noexcept = default;
+        bool try_now() const { return false; }
+        bool enlist() {
+            waiting_->store(this);
+            return false;
+        }
+        bool delist() { return waiting_->exchange(nullptr) == this; }
+        std::error_code failure() const { return {}; }
+        rt::result<std::size_t> await_resume() const { return 1u; }
+        const char* what() const noexcept { return "a read by hand"; }
+        std::source_location where() const noexcept { return {}; }
+        void feed(char c) {
+            to_[0] = static_cast<std::byte>(c);
+            complete();
+        }
+
+    private:
+        std::atomic<op*>* waiting_;
+        std::span<std::byte> to_;
+    };
+    explicit fed_by_hand(std::atomic<op*>& waiting) : waiting_(&waiting) {}
+    op read(std::span<std::byte> to) { return {*waiting_, to}; }
+
+private:
+    std::atomic<op*>* waiting_;
+};
+
+// The stop came when the first half had come and its reader had not resumed yet. It began to read
+// the second half, and its frame went while the kernel was at it.
+TEST_P(Buffered, a_stop_between_two_pieces_of_a_line_leaves_no_read_behind_b24_b64) {
+    run([]() -> rt::task<> {
+        std::atomic<fed_by_hand::op*> waiting = nullptr;
+        rt::buffered_reader<fed_by_hand> lines{fed_by_hand(waiting)};
+        auto h =
+            rt::spawn([](auto& lines) -> rt::task<> { (void)co_await lines.read_line(); }(lines));
+        co_await until([&] { return waiting != nullptr; });
+        waiting.exchange(nullptr)->feed('a');
+        h.stop();
+        EXPECT_TRUE((co_await h.outcome()).stopped());
+        EXPECT_EQ(waiting, nullptr);
     });
 }
 
