@@ -8,7 +8,7 @@
 #include <stdexcept>
 import rt;
 
-class read_byte final : public rt::detail::io_op<read_byte> {
+class read_byte : public rt::detail::io_op<read_byte> {
 public:
     read_byte(rt::io_handle& from, char& into, std::source_location where) noexcept
         : io_op(from.object(), rt::detail::io_kind::read, &into, 1), where_(where) {}
