@@ -37,8 +37,9 @@ void report_unhandled(std::exception_ptr exception, std::error_code error) noexc
 
 }  // namespace detail
 
-/// Runs body(resource), and then close(resource), both of them callables that give a task: once, on
-/// whichever way body ends: return, error value, exception or stop.
+/// Runs body(resource), and then close(resource), both of them callables that give a task: close
+/// once, on whichever way body ends: return, error value, exception, or a stop, before it began
+/// too.
 ///
 /// close runs shielded: a stop waits for its end, and then takes effect. The value is body's, in a
 /// result if close gives one. The first failure, an exception or an error value, of body, else of
