@@ -41,11 +41,12 @@ void report_unhandled(std::exception_ptr exception, std::error_code error) noexc
 /// once, on whichever way body ends: return, error value, exception, or a stop, before it began
 /// too.
 ///
-/// close runs shielded: a stop waits for its end, and then takes effect. The value is body's, in a
-/// result if close gives one. The first failure, an exception or an error value, of body, else of
-/// close, is rethrown or returned, also when a stop was requested; a failure of close after one of
-/// body goes to on_unhandled. The resource moves into the frame (std::ref(x) leaves it outside);
-/// before with() is awaited nothing runs, close neither.
+/// close runs shielded. A stop that ended body takes effect after it. What body had when a stop
+/// came is handed over, and the task stops where it next suspends. The value is body's, in a result
+/// if close gives one. The first failure, an exception or an error value, of body, else of close,
+/// is rethrown or returned, also when a stop was requested; a failure of close after one of body
+/// goes to on_unhandled. The resource moves into the frame (std::ref(x) leaves it outside); before
+/// with() is awaited nothing runs, close neither.
 template <class R, class F, class C>
     requires is_task<detail::applied_t<F, R>> && is_task<detail::applied_t<C, R>>
 auto with(R resource, F body, C close)
@@ -60,9 +61,9 @@ auto with(R resource, F body, C close)
     if constexpr (is_result<body_value>)
         failed = failed || (ended.has_value() && !ended.value().has_value());
 
-    // Where body was stopped, this scope was, and it goes no further than this await.
+    // Where body was stopped, this scope was: it goes on from here only with a failure of close.
     auto closed = co_await detail::shield_op<close_value, outcome<close_value>>(
-        detail::apply_to(close, resource), !failed);
+        detail::apply_to(close, resource), ended.stopped());
     std::error_code error;
     if constexpr (is_result<close_value>) {
         if (closed.has_value()) error = closed.value().error();

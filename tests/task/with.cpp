@@ -81,7 +81,7 @@ TEST_P(With, the_resource_is_closed_once_on_a_stop_which_takes_effect_after_it_b
     EXPECT_EQ(log.lines(), (std::vector<std::string>{"body", "closed", "frame"}));
 }
 
-TEST_P(With, a_stop_during_the_close_waits_for_it_b33) {
+TEST_P(With, a_stop_during_the_close_waits_for_it_and_takes_no_value_away_b33) {
     journal log;
     run([&]() -> rt::task<> {
         std::atomic<bool> closing = false, go_on = false;
@@ -92,7 +92,9 @@ TEST_P(With, a_stop_during_the_close_waits_for_it_b33) {
                 co_await until(go_on);
                 log.add("closed");
             };
-            (void)co_await rt::with(door{&log}, body, close);
+            EXPECT_EQ(co_await rt::with(door{&log}, body, close), 1);
+            log.add("has it");
+            co_await forever();
             log.add("not here");
         }(log, closing, go_on));
         co_await until(closing);
@@ -102,7 +104,7 @@ TEST_P(With, a_stop_during_the_close_waits_for_it_b33) {
         go_on = true;
         EXPECT_TRUE((co_await h.outcome()).stopped());
     });
-    EXPECT_EQ(log.lines(), std::vector<std::string>{"closed"});
+    EXPECT_EQ(log.lines(), (std::vector<std::string>{"closed", "has it"}));
 }
 
 TEST_P(With, a_failed_close_is_returned_where_the_body_had_no_failure_b33) {
