@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,7 +45,7 @@ template <class Reads>
 struct read_row : race::row {
     static constexpr int cost = 4;
     wire ends;
-    char sent = 0;
+    std::atomic<char> sent = 0;  // atomic: the thread sanitizer does not see the wire
     std::array<std::byte, 4> buffer{};
     std::array<std::span<std::byte>, 2> parts{std::span(buffer).first(1),
                                               std::span(buffer).last(3)};
@@ -59,16 +60,20 @@ struct read_row : race::row {
     }
     void take(rt::result<std::size_t> count) {
         EXPECT_EQ(count.value(), 1u);
-        EXPECT_EQ(static_cast<char>(buffer[0]), sent);
+        EXPECT_EQ(static_cast<char>(buffer[0]), sent.load());
         buffer.fill(std::byte{0xee});
     }
-    void give() { ends.send({&++sent, 1}); }
+
+    void give() {
+        char next = ++sent;
+        ends.send({&next, 1});
+    }
 };
 /// Now and then a byte comes and goes, as if another reader had been quicker.
 template <class Reads>
 struct contested_row : read_row<Reads> {
     bool tease() {
-        this->ends.send({&++this->sent, 1});
+        this->give();
         return this->ends.steal();
     }
 };
@@ -178,8 +183,7 @@ struct line_row : race::row {
     static constexpr int cost = 4;
     wire ends;
     rt::buffered_reader<rt::tcp_stream> lines{std::move(ends.near)};
-    int number = 0;
-    std::byte byte{};
+    std::atomic<int> number = 0;
 
     auto op() { return Reads()(*this); }
     void take(rt::result<std::optional<std::string>> line) { check(line.value()); }

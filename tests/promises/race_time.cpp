@@ -73,10 +73,11 @@ RACE(a_value_that_comes_due_b31_b61, "time/delay_queue:next_op", delay_queue_row
 
 struct timeout_row : race::row {
     std::pair<rt::sender<int>, rt::receiver<int>> ends = rt::channel<int>(1);
-    int sent = 0;
+    int sent = 0, asked = 0;
     rt::task<> act() {
-        auto value = sent % 2 ? co_await rt::timeout(1h, ends.second.recv())
-                              : co_await rt::timeout_at(rt::steady_time::max(), ends.second.recv());
+        auto value = ++asked % 2
+                         ? co_await rt::timeout(1h, ends.second.recv())
+                         : co_await rt::timeout_at(rt::steady_time::max(), ends.second.recv());
         EXPECT_EQ(*value.value(), sent);
     }
     void give() { EXPECT_TRUE(ends.first.try_send(++sent)); }
