@@ -46,7 +46,7 @@ public:
     /// it knows.
     using value_type = std::pair<K, outcome<T>>;
 
-    class [[nodiscard("it does nothing until it is co_awaited")]] next_op final
+    class [[nodiscard("it does nothing until it is co_awaited")]] next_op
         : public detail::join_list::next_op {
     public:
         next_op(join_map& owner, std::source_location where) noexcept

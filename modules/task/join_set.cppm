@@ -158,7 +158,7 @@ public:
     /// std::monostate for void.
     using value_type = typename detail::stored<T>::type;
 
-    class [[nodiscard("it does nothing until it is co_awaited")]] next_op final
+    class [[nodiscard("it does nothing until it is co_awaited")]] next_op
         : public detail::join_list::next_op {
     public:
         using detail::join_list::next_op::next_op;
