@@ -230,18 +230,25 @@ TEST(DumpStall, it_comes_at_once_though_all_workers_are_kept) {
 
 TEST(DumpSignal, it_comes_on_a_signal_though_all_workers_are_kept) {
     std::atomic<std::size_t> seen{0};
+    std::atomic<int> dumps{0};
     auto runtime = rt::runtime::builder()
                        .workers(1)
-                       .dump_on_signal(SIGUSR2, [&](auto& dump) { seen = dump.tasks.size(); })
+                       .dump_on_signal(SIGUSR2,
+                                       [&](auto& dump) {
+                                           seen = dump.tasks.size();
+                                           ++dumps;
+                                       })
                        .build();
-    std::raise(SIGUSR2);  // nothing runs
-    runtime.block_on([](auto& seen) -> rt::task<> {
-        while (seen != 1) std::this_thread::yield();
+    std::raise(SIGUSR2);
+    while (dumps != 1) std::this_thread::yield();  // nothing runs
+    EXPECT_EQ(seen, 0u);
+    runtime.block_on([](auto& dumps) -> rt::task<> {
         auto other = rt::spawn([]() -> rt::task<> { co_await rt::sleep(24h); }());
         co_await rt::yield_now();
         std::raise(SIGUSR2);
-        while (seen != 2) std::this_thread::yield();
-    }(seen));
+        while (dumps != 2) std::this_thread::yield();
+    }(dumps));
+    EXPECT_EQ(seen, 2u);
 }
 
 TEST(DumpSignal, one_that_cannot_be_caught_is_refused_b20) {
