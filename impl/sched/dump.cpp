@@ -34,7 +34,9 @@ runtime_dump detail::runtime_core::dump() {
                 info.worker = static_cast<unsigned>(at - running.begin());
             } else if (t->env.describe(info.awaits, 0); !info.awaits.empty()) {
                 auto now = coarse_time_of(clock_->now());
-                info.waited = std::chrono::milliseconds(now - t->env.waiting_since());
+                // 0: it began to wait on a thread that is nobody's worker.
+                if (auto since = t->env.waiting_since(); since != 0)
+                    info.waited = std::chrono::milliseconds(now - since);
             }
         }
     }
