@@ -30,6 +30,17 @@ std::uint64_t next_task_id() noexcept {
     return id;
 }
 
+/// The runtime of this thread; without one, stderr.
+void tell(const unhandled_failure& f) noexcept {
+    if (auto* exec = current_executor()) {
+        exec->unhandled(f);
+    } else if (f.exception) {
+        std::fprintf(stderr, "rt: the failure of task %llu, spawned at %s:%u, was dropped unread\n",
+                     static_cast<unsigned long long>(f.task_id), f.spawned_at.file_name(),
+                     static_cast<unsigned>(f.spawned_at.line()));
+    }
+}
+
 }  // namespace
 
 task_state::task_state(executor& exec, std::string name, std::source_location where)
@@ -121,22 +132,12 @@ void task_state::report_failure() noexcept {
     if (auto f = failure(); f.exception || f.error) report(f);
 }
 
-void task_state::report(const unhandled_failure& f) noexcept {
-    if (auto* exec = current_executor()) {
-        exec->unhandled(f);
-    } else if (f.exception) {
-        std::fprintf(stderr, "rt: the failure of task %llu, spawned at %s:%u, was dropped unread\n",
-                     static_cast<unsigned long long>(f.task_id), f.spawned_at.file_name(),
-                     static_cast<unsigned>(f.spawned_at.line()));
-    }
-}
+void task_state::report(const unhandled_failure& f) noexcept { tell(f); }
 
 namespace detail {
 
 void report_unhandled(std::exception_ptr exception, std::error_code error) noexcept {
-    auto* exec = current_executor();
-    if (!exec) return;
-    exec->unhandled(
+    tell(
         {this_task::id(), this_task::name(), this_task::spawned_at(), std::move(exception), error});
 }
 
