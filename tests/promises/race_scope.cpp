@@ -63,33 +63,6 @@ RACE(the_value_that_the_body_of_a_with_waits_for_b33, "task/scope:shield_op",
          co_return *value;
      })>)
 
-/// Two values that a range of tasks waits for; what has come is not asked for again.
-struct range_row : race::row {
-    std::pair<rt::sender<int>, rt::receiver<int>> ways[2] = {rt::channel<int>(1),
-                                                             rt::channel<int>(1)};
-    bool has[2] = {};
-
-    rt::task<> reset() {
-        has[0] = has[1] = false;
-        co_return;
-    }
-    rt::task<> part(std::size_t i) {
-        if (has[i]) co_return;
-        EXPECT_TRUE(co_await ways[i].second.recv());
-        has[i] = true;
-    }
-    rt::task<> act() {
-        std::vector<rt::task<>> parts;
-        parts.push_back(part(0));
-        parts.push_back(part(1));
-        co_await rt::join_all(std::move(parts));
-    }
-    void give() {
-        for (auto& way : ways) EXPECT_TRUE(way.first.try_send(1));
-    }
-};
-RACE(values_that_a_range_of_tasks_waits_for_b29_b34, "task/range:join_range_op", range_row)
-
 /// The unit is the end of a task of a set.
 template <class Set>
 struct set_row : race::row {

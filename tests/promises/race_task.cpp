@@ -1,4 +1,6 @@
 // Tasks: an outcome is taken once; and what waits in join, groups and jobs is withdrawn with them.
+#include <vector>
+
 #include "promises/race.hpp"
 
 namespace {
@@ -55,6 +57,13 @@ RACE(
 RACE(values_that_a_try_join_waits_for_b29_b34, "task/join:join_children",
      two_row<decltype([](auto& row) -> rt::task<> {
          EXPECT_TRUE(co_await rt::try_join(row.part(0), row.part(1)));
+     })>)
+RACE(values_that_a_range_of_tasks_waits_for_b29_b34, "task/range:join_range_op",
+     two_row<decltype([](auto& row) -> rt::task<> {
+         std::vector<rt::task<>> parts;
+         parts.push_back(row.part(0));
+         parts.push_back(row.part(1));
+         co_await rt::join_all(std::move(parts));
      })>)
 RACE(values_that_a_group_waits_for_b28_b34, "task/group:with_group task/group:group_op",
      two_row<decltype([](auto& row) -> rt::task<> {
