@@ -196,7 +196,12 @@ TEST_P(Dump, it_disturbs_neither_completions_nor_stops) {
                 if (i == 0) continue;
                 tasks.pop_back();  // one receiver
             }
+            std::vector<rt::join_handle<>> sleepers;  // they end by a stop, or never
+            for (int i = 0; i < 8; ++i)
+                sleepers.push_back(rt::spawn([]() -> rt::task<> { co_await rt::sleep(24h); }()));
             for (unsigned n = random() % 8; n > 0; --n) co_await rt::yield_now();
+            for (auto& s : sleepers) s.stop();
+            for (auto& s : sleepers) EXPECT_TRUE((co_await s.outcome()).stopped());
             bell.notify_all();
             for (auto& t : tasks) {
                 if (random() % 2) t.stop();
