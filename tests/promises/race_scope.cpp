@@ -2,7 +2,6 @@
 // them.
 #include <array>
 #include <ranges>
-#include <stop_token>
 #include <vector>
 
 #include "promises/race.hpp"
@@ -29,7 +28,7 @@ RACE(the_value_that_a_scope_observes_is_there_or_still_to_come_b34, "task/scope:
      })>)
 RACE(the_value_that_a_body_under_a_token_waits_for_b34, "task/stop_when:stop_when_op",
      scope_row<decltype([](auto& row) -> rt::task<int> {
-         std::stop_source nobody;
+         rt::stop_source nobody;
          auto value = co_await rt::stop_when(nobody.get_token(), row.way.second.recv());
          co_return value.value().value();
      })>)
