@@ -266,16 +266,12 @@ void runtime_core::report_stall(unsigned worker, const task_identity* task,
     stall what;
     what.worker = worker;
     what.lasted = lasted;
-    for (auto& s : shards_) {
-        // A task leaves the list before its header can go.
-        std::lock_guard guard(s->lock);
-        for (auto* t = s->first; t && what.task_id == 0; t = t->next_task) {
-            if (&t->identity != task) continue;
-            name = t->identity.name();
-            what.task_id = task->id;
-            what.spawned_at = task->spawned_at;
-        }
-    }
+    each_task([&](task_state& t) {
+        if (&t.identity != task) return;
+        name = task->name();
+        what.task_id = task->id;
+        what.spawned_at = task->spawned_at;
+    });
     if (what.task_id == 0) return;
     what.task_name = name;
     options_.on_stall(what);

@@ -110,6 +110,14 @@ private:
         task_state* first = nullptr;
         std::uint64_t spawned = 0, alive = 0;
     };
+    /// A task leaves its list before its header can go, so under the lock all are alive.
+    template <class F>
+    void each_task(F f) {
+        for (auto& s : shards_) {
+            std::lock_guard guard(s->lock);
+            for (auto* t = s->first; t; t = t->next_task) f(*t);
+        }
+    }
     void run_thread(unsigned index) noexcept;
     void stop_tasks() noexcept;
     [[nodiscard]] std::uint64_t alive() noexcept;

@@ -21,25 +21,21 @@ runtime_dump detail::runtime_core::dump() {
     std::vector<const task_identity*> running;
     for (auto& w : workers_) running.push_back(w->running());
     runtime_dump all;
-    for (auto& s : shards_) {
-        // A task leaves the list before its header can go.
-        std::lock_guard guard(s->lock);
-        for (auto* t = s->first; t; t = t->next_task) {
-            auto& info = all.tasks.emplace_back();
-            info.id = t->identity.id;
-            info.name = t->identity.name();
-            info.spawned_at = t->identity.spawned_at;
-            auto at = std::find(running.begin(), running.end(), &t->identity);
-            if (at != running.end()) {
-                info.worker = static_cast<unsigned>(at - running.begin());
-            } else if (t->env.describe(info.awaits, 0); !info.awaits.empty()) {
-                auto now = coarse_time_of(clock_->now());
-                // 0: it began to wait on a thread that is nobody's worker.
-                if (auto since = t->env.waiting_since(); since != 0)
-                    info.waited = std::chrono::milliseconds(now - since);
-            }
+    each_task([&](task_state& t) {
+        auto& info = all.tasks.emplace_back();
+        info.id = t.identity.id;
+        info.name = t.identity.name();
+        info.spawned_at = t.identity.spawned_at;
+        auto at = std::find(running.begin(), running.end(), &t.identity);
+        if (at != running.end()) {
+            info.worker = static_cast<unsigned>(at - running.begin());
+        } else if (t.env.describe(info.awaits, 0); !info.awaits.empty()) {
+            auto now = coarse_time_of(clock_->now());
+            // 0: it began to wait on a thread that is nobody's worker.
+            if (auto since = t.env.waiting_since(); since != 0)
+                info.waited = std::chrono::milliseconds(now - since);
         }
-    }
+    });
     return all;
 }
 

@@ -84,7 +84,7 @@ bool monitor::anybody_up() const noexcept {
     return std::any_of(workers_.begin(), workers_.end(), [](auto& w) { return w.who->up(); });
 }
 
-/// True: an item is under way, or was since the last look.
+/// True: an item is under way.
 bool monitor::look(clock::time_point now, bool& stalled) noexcept {
     bool moved = false;
     for (auto& w : workers_) {

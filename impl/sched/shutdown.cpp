@@ -38,11 +38,7 @@ void runtime_core::set_in_all_shards(std::atomic<bool>& flag) noexcept {
 }
 
 void runtime_core::stop_tasks() noexcept {
-    for (auto& s : shards_) {
-        // A task leaves the list before its header can go, so the list keeps all of them alive.
-        std::lock_guard guard(s->lock);
-        for (auto* task = s->first; task; task = task->next_task) task->env.request_stop();
-    }
+    each_task([](task_state& task) { task.env.request_stop(); });
 }
 
 bool runtime_core::end_if_gone() noexcept {
