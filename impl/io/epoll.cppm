@@ -5,9 +5,8 @@
 // cleared without a further call that would say EAGAIN: a request/response server makes one read
 // and one write a round trip.
 //
-// The turn is a lock: who takes events handles them and frees retired objects before the next one
-// takes any, be it the driving thread or, while that is kept elsewhere, a helper. A wake-up that a
-// helper has taken is owed to the driving thread: its next poll() does not wait.
+// Who has the turn (:reactor) and takes events handles them and frees retired objects before the
+// next one takes any.
 module;
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -49,16 +48,6 @@ public:
     }
     reactor_kind kind() const noexcept override { return reactor_kind::epoll; }
 
-    std::size_t poll(std::chrono::nanoseconds timeout) noexcept override {
-        std::lock_guard turn(turn_);
-        return turn_once(std::exchange(helped_, false) ? std::chrono::nanoseconds(0) : timeout);
-    }
-    std::size_t help() noexcept override {
-        std::unique_lock turn(turn_, std::try_to_lock);
-        if (!turn) return 0;
-        helped_ = true;
-        return turn_once(std::chrono::nanoseconds(0));
-    }
     void wake() noexcept override {
         std::uint64_t one = 1;
         (void)!::write(event_, &one, sizeof one);
@@ -158,7 +147,7 @@ public:
     }
 
 private:
-    std::size_t turn_once(std::chrono::nanoseconds timeout) noexcept {
+    std::size_t take_turn(std::chrono::nanoseconds timeout) noexcept override {
         epoll_event events[128];
         auto n = wait(events, 128, timeout);
         std::size_t completed = 0;
@@ -277,9 +266,7 @@ private:
 
     int epoll_;
     int event_;
-    spin_lock turn_;
-    bool helped_ = false;  // guarded by turn_, as is the next
-    bool coarse_ = false;
+    bool coarse_ = false;  // who has the turn
     std::atomic<io_object*> retired_{nullptr};
 };
 

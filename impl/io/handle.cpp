@@ -2,6 +2,8 @@ module;
 #include <unistd.h>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <cstddef>
 #include <mutex>
 #include <source_location>
 #include <string>
@@ -15,6 +17,18 @@ namespace rt {
 namespace detail {
 
 reactor::~reactor() = default;
+
+std::size_t reactor::poll(std::chrono::nanoseconds timeout) noexcept {
+    std::lock_guard turn(turn_);
+    return take_turn(std::exchange(helped_, false) ? std::chrono::nanoseconds(0) : timeout);
+}
+
+std::size_t reactor::help() noexcept {
+    std::unique_lock turn(turn_, std::try_to_lock);
+    if (!turn) return 0;
+    helped_ = true;
+    return take_turn(std::chrono::nanoseconds(0));
+}
 
 reactor& reactor_of(wait_op& op, const char* what, std::source_location where) noexcept {
     auto* io = op.env()->exec().io();

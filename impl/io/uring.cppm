@@ -2,10 +2,8 @@
 // do.
 //
 // Who may touch what: a ring has one driving thread, which submits in tasks and polls between them.
-// Who polls has the turn, a lock; it alone handles completions and submits cancels. Of a shared
-// ring a helper may take the turn while the driving thread is kept elsewhere: see ring.cppm for the
-// queues. A wake-up that a helper has taken is owed to the driving thread: its next poll() does not
-// wait.
+// Who has the turn (:reactor) alone handles completions and submits cancels; of a shared ring a
+// helper may have it while the driving thread is in a task: see ring.cppm for the queues.
 //
 // Who wants a request cancelled without having the turn pushes it on `cancels_` and wakes the ring.
 // A request so pushed has two parties: its completion (which sets `finished`) and its cancel (which
@@ -45,16 +43,6 @@ public:
         ring_.attach();
     }
 
-    std::size_t poll(std::chrono::nanoseconds timeout) noexcept override {
-        std::lock_guard turn(turn_);
-        return turn_once(std::exchange(helped_, false) ? std::chrono::nanoseconds(0) : timeout);
-    }
-    std::size_t help() noexcept override {
-        std::unique_lock turn(turn_, std::try_to_lock);
-        if (!turn) return 0;
-        helped_ = true;
-        return turn_once(std::chrono::nanoseconds(0));
-    }
     void drain() noexcept override {
         std::lock_guard turn(turn_);
         // What is left is the readiness of objects whose selects were won by other arms.
@@ -168,7 +156,7 @@ private:
     bool on_owner() const noexcept {
         return owner_.load(std::memory_order_relaxed) == std::this_thread::get_id();
     }
-    std::size_t turn_once(std::chrono::nanoseconds timeout) noexcept {
+    std::size_t take_turn(std::chrono::nanoseconds timeout) noexcept override {
         // What it completes is work for this thread, which nobody would wake it for.
         auto completed = drain_cancels();
         ring_.enter(completed != 0 ? std::chrono::nanoseconds(0) : timeout);
@@ -356,8 +344,6 @@ private:
     void retire(io_object& object) noexcept override { destroy(&object); }
 
     bool shared_;
-    spin_lock turn_;
-    bool helped_ = false;  // guarded by turn_
     uring_ring ring_;
     std::atomic<std::thread::id> owner_{};
     std::atomic<io_request*> cancels_{nullptr};

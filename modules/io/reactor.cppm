@@ -6,6 +6,10 @@
 // ready, and completes with the result. As an arm of a select a request waits for readiness only
 // and makes one non-blocking call when it may claim, so that a loser has taken nothing from the
 // kernel.
+//
+// Who polls has the reactor's turn, a lock: the driving thread or, while that is kept elsewhere, a
+// helper. A wake-up that a helper has taken is owed to the driving thread: its next poll() does not
+// wait.
 module;
 #include <atomic>
 #include <chrono>
@@ -108,10 +112,10 @@ public:
     inline virtual void attach() noexcept {}
     /// Completes what is complete, waiting for it no longer than that (negative: without limit).
     /// Returns how many.
-    virtual std::size_t poll(std::chrono::nanoseconds timeout) noexcept = 0;
+    std::size_t poll(std::chrono::nanoseconds timeout) noexcept;
     /// A poll(0) in place of the driving thread, which is kept elsewhere; nothing if that is inside
     /// poll() itself. Any thread, of reactors that are shared.
-    virtual std::size_t help() noexcept = 0;
+    std::size_t help() noexcept;
     /// Ends a poll() that waits, or the next one. Any thread.
     virtual void wake() noexcept = 0;
 
@@ -146,6 +150,10 @@ public:
     }
 
 protected:
+    /// What poll() does, with the turn.
+    virtual std::size_t take_turn(std::chrono::nanoseconds timeout) noexcept = 0;
+    spin_lock turn_;
+
     inline void count_in_flight(int change) noexcept {
         in_flight_.fetch_add(static_cast<std::uint64_t>(static_cast<std::int64_t>(change)),
                              std::memory_order_relaxed);
@@ -153,6 +161,7 @@ protected:
     }
 
 private:
+    bool helped_ = false;  // guarded by turn_
     std::atomic<std::uint64_t> in_flight_{0};
     std::atomic<std::uint32_t> owners_{1};
     std::atomic<bool> stopped_{false};
