@@ -39,7 +39,7 @@ public:
     /// The data of entries whose completion nobody waits for.
     static constexpr std::uint64_t nobody = 0;
 
-    explicit uring_ring(reactor_use use) : shared_(use == reactor_use::shared) {
+    explicit uring_ring(reactor_use use) : lock_(use == reactor_use::shared) {
         constexpr unsigned common =
             IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL;
         constexpr unsigned own = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
@@ -84,7 +84,7 @@ public:
     /// Adds an entry, which fill() writes: void(io_uring_sqe*).
     template <class F>
     void add(F fill) noexcept {
-        std::lock_guard guard(*this);
+        std::lock_guard guard(lock_);
         for (;;) {
             if (auto* sqe = io_uring_get_sqe(&ring_)) {
                 fill(sqe);
@@ -105,7 +105,7 @@ public:
                                              nullptr);
             return;
         }
-        std::lock_guard guard(*this);
+        std::lock_guard guard(lock_);
         if (has_kernel_work()) {
             io_uring_submit_and_get_events(&ring_);
         } else if (io_uring_sq_ready(&ring_) != 0) {
@@ -129,13 +129,6 @@ public:
             }
         }
         if (!watching_) watch_event();
-    }
-
-    void lock() noexcept {
-        if (shared_) lock_.lock();
-    }
-    void unlock() noexcept {
-        if (shared_) lock_.unlock();
     }
 
 private:
@@ -179,7 +172,7 @@ private:
     }
     /// The same of all that have not been handed out.
     std::size_t next(std::span<completion> to) noexcept {
-        std::lock_guard guard(*this);
+        std::lock_guard guard(lock_);
         if (aside_.empty()) [[likely]]
             return pop(to);
         std::size_t n = 0;
@@ -193,10 +186,9 @@ private:
 
     io_uring ring_{};
     int event_ = -1;
-    bool shared_;
     bool disabled_ = false;
     bool watching_ = false;          // who has the turn
-    spin_lock lock_;                 // guards both queues and the rest
+    optional_spin_lock lock_;        // guards both queues and the rest
     std::vector<completion> aside_;  // older than what is in the queue
     std::size_t taken_ = 0;          // of those
 };

@@ -31,7 +31,7 @@ worker::worker(runtime_core& core, unsigned index, std::shared_ptr<reactor> io, 
       io_(std::move(io)),
       clock_(&clock),
       wheel_(clock),
-      later_(stealing_) {}
+      later_lock_(stealing_) {}
 
 unsigned worker::worker_count() const noexcept { return core_->worker_count(); }
 executor& worker::on_worker(unsigned index) noexcept { return core_->on_worker(index); }

@@ -83,7 +83,7 @@ public:
     void push_local(work_item& item) noexcept;
     void push_later(work_item& item) noexcept {
         put_off_ = true;
-        std::lock_guard guard(later_);
+        std::lock_guard guard(later_lock_);
         later_.push(item);
     }
     void send(work_item& item) noexcept;  // from other threads
@@ -129,21 +129,9 @@ private:
     static void bump(counter& c) noexcept {  // one writer
         c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
-    /// What was put off until after the reactor's turn; its lock is taken where others may help.
-    struct put_off : item_list {
-        explicit put_off(bool shared) noexcept : shared(shared) {}
-        void lock() noexcept {
-            if (shared) mutex.lock();
-        }
-        void unlock() noexcept {
-            if (shared) mutex.unlock();
-        }
-        bool shared;
-        spin_lock mutex;
-    };
     item_list take_later() noexcept {
-        std::lock_guard guard(later_);
-        return std::exchange(static_cast<item_list&>(later_), {});
+        std::lock_guard guard(later_lock_);
+        return std::exchange(later_, {});
     }
     work_item* next() noexcept;
     work_item* steal() noexcept;
@@ -175,7 +163,8 @@ private:
     clock_source* clock_;
     timer_wheel wheel_;
     item_list local_;
-    put_off later_;
+    optional_spin_lock later_lock_;
+    item_list later_;  // put off until after the reactor's turn; guarded by later_lock_
     std::atomic<bool> in_item_{false};
     std::atomic<bool> up_{false};
     spin_lock running_lock_;

@@ -142,5 +142,21 @@ private:
     std::atomic<bool> held_{false};
 };
 
+/// For what is one thread's in some flavors and shared in others: no lock where it is not needed.
+class optional_spin_lock {
+public:
+    inline explicit optional_spin_lock(bool needed) noexcept : needed_(needed) {}
+    inline void lock() noexcept {
+        if (needed_) lock_.lock();
+    }
+    inline void unlock() noexcept {
+        if (needed_) lock_.unlock();
+    }
+
+private:
+    const bool needed_;
+    spin_lock lock_;
+};
+
 }  // namespace detail
 }  // namespace rt
