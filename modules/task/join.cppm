@@ -20,37 +20,23 @@ export namespace rt {
 
 namespace detail {
 
-template <bool StopOnFailure, class... Ts>
-class [[nodiscard("it does nothing until it is co_awaited")]] join_children final
-    : public combinator {
+/// A join, whatever it keeps its children in: Self has each_child(f).
+template <class Self, bool StopOnFailure>
+class joining : public combinator {
 public:
-    explicit join_children(task<Ts>&&... bodies) : children_(std::move(bodies)...) {}
-    join_children(join_children&& other) noexcept
-        : combinator(std::move(other)), children_(std::move(other.children_)) {}
-
-    bool await_ready() const noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
         suspend_in(h.promise());
         strand_.bind(env_->exec());
         hold();
         strand_.enter();
-        std::apply([this](auto&... c) { (this->start(c), ...); }, children_);
+        self().each_child([this](auto& c) {
+            c.start(strand_, env_->identity(), *this,
+                    &on_end<std::remove_reference_t<decltype(c)>>);
+        });
         strand_.leave();
         if (drop()) return wake();
         return env_->arm(*this);
-    }
-    auto await_resume() {
-        if (failed_) std::rethrow_exception(std::move(failed_));
-        if constexpr (StopOnFailure) {
-            using values = std::tuple<value_or_monostate<result_value_t<Ts>>...>;
-            if (error_) return result<values>(error_);
-            return result<values>(
-                std::apply([](auto&... c) { return values{inner(c)...}; }, children_));
-        } else {
-            using values = std::tuple<value_or_monostate<Ts>...>;
-            return std::apply([](auto&... c) { return values{whole(c)...}; }, children_);
-        }
     }
     /// The children end first, whatever they wait for; then this is resumed or unwound.
     bool withdraw() noexcept override {
@@ -58,41 +44,76 @@ public:
         return false;
     }
     void describe(std::vector<awaited>& to, unsigned depth) override {
-        to.push_back({"rt::join", where_, depth});
-        std::apply([&](auto&... c) { (c.env.describe(to, depth + 1), ...); }, children_);
+        to.push_back({Self::name, where_, depth});
+        self().each_child([&](auto& c) { c.env.describe(to, depth + 1); });
     }
     std::coroutine_handle<> wake() noexcept override {
-        bool stopped = !failed_ && !error_ &&
-                       std::apply([](auto&... c) { return (c.was_stopped || ...); }, children_);
+        bool stopped = false;
+        if (!failed_ && !error_)
+            self().each_child([&](auto& c) { stopped = stopped || c.was_stopped; });
         return stopped ? unwind(*frame_) : deliver();
     }
 
+protected:
+    joining() noexcept = default;
+    joining(joining&& other) noexcept : combinator(std::move(other)) {}  // before it is awaited
+    ~joining() = default;
+
+    strand strand_{*this};
+    std::exception_ptr failed_;
+    std::error_code error_;
+
 private:
-    template <class T>
-    void start(child<T>& c) noexcept {
-        c.start(strand_, env_->identity(), *this, &on_end<T>);
-    }
-    template <class T>
+    Self& self() noexcept { return static_cast<Self&>(*this); }
+    template <class Child>
     static child_link::next_step on_end(child_link& link, child_link::ending how) noexcept {
-        auto& c = static_cast<child<T>&>(link);
-        auto& self = static_cast<join_children&>(c.owner());
+        auto& c = static_cast<Child&>(link);
+        auto& join = static_cast<joining&>(c.owner());
         c.was_stopped = how == child_link::ending::stopped;
-        auto* threw = std::get_if<2>(&c.outcome);
-        if (!self.failed_ && !self.error_) {  // the strand runs one child at a time
-            if (threw) self.failed_ = std::move(*threw);
+        if (!join.failed_ && !join.error_) {  // the strand runs one child at a time
+            if (auto* threw = std::get_if<2>(&c.outcome)) join.failed_ = std::move(*threw);
             if constexpr (StopOnFailure) {
-                self.error_ = c.error();
-                if (self.failed_ || self.error_) self.stop_all();
+                join.error_ = c.error();
+                if (join.failed_ || join.error_) join.stop_all();
             }
         }
-        self.drop_and_post();
+        join.drop_and_post();
         return {nullptr, std::noop_coroutine()};
     }
     void stop_all() noexcept {
         if (!hold_unless_over()) return;
-        std::apply([](auto&... c) { (c.env.request_stop(), ...); }, children_);
+        self().each_child([](auto& c) { c.env.request_stop(); });
         drop_and_post();
     }
+};
+
+template <bool StopOnFailure, class... Ts>
+class [[nodiscard("it does nothing until it is co_awaited")]] join_children final
+    : public joining<join_children<StopOnFailure, Ts...>, StopOnFailure> {
+public:
+    static constexpr const char* name = "rt::join";
+    explicit join_children(task<Ts>&&... bodies) : children_(std::move(bodies)...) {}
+    join_children(join_children&&) noexcept = default;
+
+    bool await_ready() const noexcept { return false; }
+    auto await_resume() {
+        if (this->failed_) std::rethrow_exception(std::move(this->failed_));
+        if constexpr (StopOnFailure) {
+            using values = std::tuple<value_or_monostate<result_value_t<Ts>>...>;
+            if (this->error_) return result<values>(this->error_);
+            return result<values>(
+                std::apply([](auto&... c) { return values{inner(c)...}; }, children_));
+        } else {
+            using values = std::tuple<value_or_monostate<Ts>...>;
+            return std::apply([](auto&... c) { return values{whole(c)...}; }, children_);
+        }
+    }
+    template <class F>
+    void each_child(F f) {
+        std::apply([&](auto&... c) { (f(c), ...); }, children_);
+    }
+
+private:
     template <class T>
     static value_or_monostate<T> whole(child<T>& c) {
         if constexpr (std::is_void_v<T>) {
@@ -113,9 +134,6 @@ private:
     }
 
     std::tuple<child<Ts>...> children_;
-    strand strand_{*this};
-    std::exception_ptr failed_;
-    std::error_code error_;
 };
 
 template <bool StopOnFailure, class... Ts>

@@ -19,6 +19,7 @@ export module rt.task:range;
 import :combine;
 import :coroutine;
 import :executor;
+import :join;
 import :leaf;
 import :misuse;
 import :operation;
@@ -142,7 +143,7 @@ private:
 
 template <bool StopOnFailure, class T>
 class [[nodiscard("it does nothing until it is co_awaited")]] join_range_op final
-    : public combinator {
+    : public joining<join_range_op<StopOnFailure, T>, StopOnFailure> {
     using inner_type = std::conditional_t<StopOnFailure, result_value_t<T>, T>;
     static constexpr bool gives_nothing = std::is_void_v<inner_type>;
     using values =
@@ -150,28 +151,17 @@ class [[nodiscard("it does nothing until it is co_awaited")]] join_range_op fina
 
 public:
     using value_type = std::conditional_t<StopOnFailure, result<values>, values>;
+    static constexpr const char* name = "rt::join_all";
 
     explicit join_range_op(std::vector<child<T>>&& children) noexcept
         : children_(std::move(children)) {}
-    join_range_op(join_range_op&& other) noexcept
-        : combinator(std::move(other)), children_(std::move(other.children_)) {}
+    join_range_op(join_range_op&&) noexcept = default;
 
     bool await_ready() const noexcept { return children_.empty(); }
-    template <class Promise>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
-        suspend_in(h.promise());
-        strand_.bind(env_->exec());
-        hold();
-        strand_.enter();
-        for (auto& c : children_) c.start(strand_, env_->identity(), *this, &on_end);
-        strand_.leave();
-        if (drop()) return wake();
-        return env_->arm(*this);
-    }
     value_type await_resume() {
-        if (failed_) std::rethrow_exception(std::move(failed_));
+        if (this->failed_) std::rethrow_exception(std::move(this->failed_));
         if constexpr (StopOnFailure) {
-            if (error_) return error_;
+            if (this->error_) return this->error_;
         }
         if constexpr (!gives_nothing) {
             values all;
@@ -188,47 +178,13 @@ public:
             return {};
         }
     }
-    /// The children end first, whatever they wait for; then this is resumed or unwound.
-    bool withdraw() noexcept override {
-        stop_all();
-        return false;
-    }
-    void describe(std::vector<awaited>& to, unsigned depth) override {
-        to.push_back({"rt::join_all", where_, depth});
-        for (auto& c : children_) c.env.describe(to, depth + 1);
-    }
-    std::coroutine_handle<> wake() noexcept override {
-        bool stopped = false;
-        if (!failed_ && !error_)
-            for (auto& c : children_) stopped = stopped || c.was_stopped;
-        return stopped ? unwind(*frame_) : deliver();
+    template <class F>
+    void each_child(F f) {
+        for (auto& c : children_) f(c);
     }
 
 private:
-    static child_link::next_step on_end(child_link& link, child_link::ending how) noexcept {
-        auto& c = static_cast<child<T>&>(link);
-        auto& self = static_cast<join_range_op&>(c.owner());
-        c.was_stopped = how == child_link::ending::stopped;
-        if (!self.failed_ && !self.error_) {  // the strand runs one child at a time
-            if (auto* threw = std::get_if<2>(&c.outcome)) self.failed_ = std::move(*threw);
-            if constexpr (StopOnFailure) {
-                self.error_ = c.error();
-                if (self.failed_ || self.error_) self.stop_all();
-            }
-        }
-        self.drop_and_post();
-        return {nullptr, std::noop_coroutine()};
-    }
-    void stop_all() noexcept {
-        if (!hold_unless_over()) return;
-        for (auto& c : children_) c.env.request_stop();
-        drop_and_post();
-    }
-
     std::vector<child<T>> children_;
-    strand strand_{*this};
-    std::exception_ptr failed_;
-    std::error_code error_;
 };
 
 template <bool StopOnFailure, class R>
