@@ -13,13 +13,6 @@ INSTANTIATE_TEST_SUITE_P(Each, NetAllocation,
                              return info.param == rt::reactor_kind::epoll ? "epoll" : "uring";
                          });
 
-rt::io_task<> echo(rt::tcp_stream peer) {
-    std::array<std::byte, 256> buffer;
-    while (auto n = co_await peer.read(buffer).or_return())
-        co_await peer.write_all(std::span(buffer).first(n)).or_return();
-    co_return {};
-}
-
 rt::task<long> round_trips(rt::tcp_stream& stream, int n) {
     std::array<std::byte, 64> buffer{};
     auto before = taken;

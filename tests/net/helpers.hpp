@@ -1,11 +1,12 @@
 // What the tests of sockets have in common: pairs of connected streams, bytes, and waiting without
 // time.
 #pragma once
-#include "support/run.hpp"
+#include "task/helpers.hpp"
 
 #include <dirent.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -19,8 +20,6 @@
 #include <utility>
 #include <variant>
 #include <vector>
-
-using namespace std::chrono_literals;
 
 /// Two ends of one connection over the loopback interface.
 struct tcp_pair {
@@ -41,6 +40,14 @@ inline rt::task<tcp_pair> make_pair_of(rt::tcp_listener& listener) {
 inline rt::task<tcp_pair> make_tcp_pair() {
     auto listener = co_await listen();
     co_return co_await make_pair_of(listener);
+}
+
+/// Writes back what it reads, until the peer has sent all.
+inline rt::io_task<> echo(rt::tcp_stream peer) {
+    std::array<std::byte, 512> buffer;
+    while (auto n = co_await peer.read(buffer).or_return())
+        co_await peer.write_all(std::span(buffer).first(n)).or_return();
+    co_return {};
 }
 
 inline std::span<const std::byte> bytes_of(std::string_view text) {
@@ -82,10 +89,6 @@ inline rt::task<> until(std::function<bool()> holds) {
 /// Until the kernel (or epoll's reactor) holds so many operations.
 inline rt::task<> until_in_flight(std::int64_t count) {
     while (rt::audit().operations_in_flight < count) co_await rt::yield_now();
-}
-/// Lets every item that is ready now, and what it makes ready, have its turn.
-inline rt::task<> settle_down() {
-    for (int i = 0; i < 50; ++i) co_await rt::yield_now();
 }
 
 /// Ends soon: an arm that wins after the others have been published.

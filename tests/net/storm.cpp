@@ -162,13 +162,6 @@ TEST_P(Storm, a_listener_may_go_while_an_accept_waits_for_descriptors_b75) {
     });
 }
 
-rt::io_task<> echo(rt::tcp_stream peer) {
-    std::array<std::byte, 512> buffer;
-    while (auto n = co_await peer.read(buffer).or_return())
-        co_await peer.write_all(std::span(buffer).first(n)).or_return();
-    co_return {};
-}
-
 TEST_P(Storm, bad_peers_harm_nobody_else_b81) {
     run([]() -> rt::task<> {
         auto listener = co_await listen();

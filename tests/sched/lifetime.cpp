@@ -1,4 +1,5 @@
 // Where runtimes live, and what outlives them.
+#include "support/living.hpp"
 #include "support/run.hpp"
 
 #include "pipe.hpp"
@@ -22,17 +23,7 @@ protected:
 };
 EVERY_RUNTIME(Lifetime);
 
-struct alive {
-    explicit alive(std::atomic<int>& n) : n(&n) { ++n; }
-    alive(alive&& o) noexcept : n(std::exchange(o.n, nullptr)) {}
-    alive& operator=(alive&&) = delete;
-    ~alive() {
-        if (n) --*n;
-    }
-    std::atomic<int>* n;
-};
-
-rt::task<> waits(alive) { co_await rt::sleep(1h); }
+rt::task<> waits(living) { co_await rt::sleep(1h); }
 rt::task<int> answers(int n) {
     co_await rt::sleep(10us);
     co_return n;
@@ -45,7 +36,7 @@ TEST_P(Lifetime, a_runtime_in_a_thread_local_goes_with_its_thread_b11) {
     for (int i = 0; i < 5; ++i) {
         std::thread([&] {
             local.emplace(make());
-            for (int n = 0; n < 10; ++n) local->spawn(waits(alive(frames))).detach();
+            for (int n = 0; n < 10; ++n) local->spawn(waits(living(frames))).detach();
             EXPECT_EQ(local->block_on(answers(3)), 3);
             EXPECT_EQ(frames, 10);
         }).join();
@@ -111,7 +102,7 @@ TEST_P(Lifetime, spawning_on_an_ended_runtime_gives_a_handle_that_is_stopped_b12
         handle = runtime.handle();
         EXPECT_EQ(runtime.block_on(answers(2)), 2);
     }
-    auto late = handle->spawn(waits(alive(frames)));
+    auto late = handle->spawn(waits(living(frames)));
     EXPECT_TRUE(late.done());
     EXPECT_EQ(frames, 0);
     EXPECT_EQ(handle->counters().alive, 0u);
@@ -225,7 +216,7 @@ TEST_P(Lifetime, a_runtime_may_end_while_another_thread_is_still_stopping_its_la
 TEST_P(Lifetime, a_moved_runtime_is_the_same_one) {
     auto a = make();
     std::atomic<int> frames{0};
-    a.spawn(waits(alive(frames))).detach();
+    a.spawn(waits(living(frames))).detach();
     auto b = std::move(a);
     EXPECT_EQ(b.block_on(answers(5)), 5);
     auto c = make();

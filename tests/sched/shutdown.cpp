@@ -1,4 +1,5 @@
 // The end of a runtime: everything is stopped and joined, or a limit passes and says what it left.
+#include "support/living.hpp"
 #include "support/run.hpp"
 
 #include "pipe.hpp"
@@ -22,17 +23,6 @@ protected:
     rt::runtime make() { return builder_for(GetParam()).build(); }
 };
 EVERY_RUNTIME(Shutdown);
-
-/// Counts how many of it are alive.
-struct alive {
-    explicit alive(std::atomic<int>& n) : n(&n) { ++n; }
-    alive(alive&& o) noexcept : n(std::exchange(o.n, nullptr)) {}
-    alive& operator=(alive&&) = delete;
-    ~alive() {
-        if (n) --*n;
-    }
-    std::atomic<int>* n;
-};
 
 template <class F>
 struct at_end {
@@ -60,24 +50,24 @@ TEST_P(Shutdown, it_destroys_all_that_waits_before_it_returns_b9) {
         auto runtime = make();
         runtime.block_on([](auto& frames, auto& pipe, auto& bell) -> rt::task<> {
             for (int i = 0; i < 20; ++i) {
-                rt::spawn([](alive) -> rt::task<> { co_await rt::sleep(1h); }(alive(frames)))
+                rt::spawn([](living) -> rt::task<> { co_await rt::sleep(1h); }(living(frames)))
                     .detach();
-                rt::spawn([](alive, rt::notify& bell) -> rt::task<> { co_await bell.wait(); }(
-                                                          alive(frames), bell))
+                rt::spawn([](living, rt::notify& bell) -> rt::task<> { co_await bell.wait(); }(
+                                                           living(frames), bell))
                     .detach();
-                rt::spawn([](alive) -> rt::task<> {
+                rt::spawn([](living) -> rt::task<> {
                     for (;;) co_await rt::yield_now();
-                }(alive(frames)))
+                }(living(frames)))
                     .detach();
-                rt::spawn([](alive a) -> rt::task<> {
-                    co_await rt::join(rt::sleep(1h), [](alive) -> rt::task<> {
+                rt::spawn([](living a) -> rt::task<> {
+                    co_await rt::join(rt::sleep(1h), [](living) -> rt::task<> {
                         co_await rt::sleep(2h);
                     }(std::move(a)));
-                }(alive(frames)))
+                }(living(frames)))
                     .detach();
             }
-            rt::spawn([](alive, test_pipe& pipe) -> rt::task<> { co_await pipe.get(); }(
-                                                     alive(frames), pipe))
+            rt::spawn([](living, test_pipe& pipe) -> rt::task<> { co_await pipe.get(); }(
+                                                      living(frames), pipe))
                 .detach();
             co_await settle();
         }(frames, pipe, bell));
@@ -101,10 +91,10 @@ TEST_P(Shutdown, tasks_that_hold_each_other_s_handles_end_b9) {
         auto all_there = std::make_shared<std::atomic<bool>>(false);
         for (std::size_t i = 0; i < n; ++i) {
             (*handles)[i] =
-                rt::spawn([](alive, auto handles, auto all_there, std::size_t i) -> rt::task<> {
+                rt::spawn([](living, auto handles, auto all_there, std::size_t i) -> rt::task<> {
                     while (!*all_there) co_await rt::yield_now();
                     co_await (*handles)[(i + 1) % n];
-                }(alive(frames), handles, all_there, i));
+                }(living(frames), handles, all_there, i));
         }
         *all_there = true;
         handles.reset();
@@ -130,18 +120,18 @@ TEST_P(Shutdown, a_destructor_may_lock_wake_send_spawn_and_ask_for_the_runtime_b
             EXPECT_NE(rt::current_executor(), nullptr);
             EXPECT_TRUE(rt::this_task::unwinding());
             EXPECT_NE(rt::this_task::id(), 0u);
-            rt::spawn([](alive) -> rt::task<> {
+            rt::spawn([](living) -> rt::task<> {
                 ADD_FAILURE() << "spawned while its runtime ends, it must not run";
                 co_return;
-            }(alive(frames)))
+            }(living(frames)))
                 .detach();
             ++ran;
         });
         rt::spawn([](auto) -> rt::task<> { co_await rt::sleep(1h); }(std::move(ends))).detach();
         for (int i = 0; i < 3; ++i) {
-            rt::spawn([](rt::notify& bell, alive) -> rt::task<> {
+            rt::spawn([](rt::notify& bell, living) -> rt::task<> {
                 for (;;) co_await bell.wait();
-            }(bell, alive(frames)))
+            }(bell, living(frames)))
                 .detach();
         }
         co_await settle();
@@ -169,10 +159,10 @@ TEST_P(Shutdown, spawning_from_other_threads_meanwhile_neither_hangs_nor_leaks_b
                         std::this_thread::yield();
                         continue;
                     }
-                    auto h = handle.spawn([](alive) -> rt::task<> {
+                    auto h = handle.spawn([](living) -> rt::task<> {
                         co_await rt::yield_now();
                         co_await rt::sleep(1h);
-                    }(alive(frames)));
+                    }(living(frames)));
                     if (++spawned % 2) h.detach();  // else dropped: a stop races with the runtime's
                 }
             });
@@ -199,9 +189,9 @@ TEST_P(Shutdown, wakes_from_other_threads_meanwhile_neither_hang_nor_crash_b9) {
         auto runtime = std::make_unique<rt::runtime>(make());
         runtime->block_on([](auto& bell, auto& frames) -> rt::task<> {
             for (int i = 0; i < 20; ++i) {
-                rt::spawn([](rt::notify& bell, alive) -> rt::task<> {
+                rt::spawn([](rt::notify& bell, living) -> rt::task<> {
                     for (;;) co_await bell.wait();
-                }(bell, alive(frames)))
+                }(bell, living(frames)))
                     .detach();
             }
             co_await settle();

@@ -7,6 +7,9 @@
 #include <string>
 #include <utility>
 
+/// How many values a storm has.
+inline constexpr int rounds = sanitized ? 10'000 : 50'000;
+
 inline rt::stream<int> count_to(int last, std::string* told = nullptr) {
     for (int i = 1; i <= last; ++i) {
         if (told) *told += std::to_string(i);

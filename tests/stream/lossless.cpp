@@ -14,8 +14,6 @@ namespace {
 class LosslessStream : public EveryRuntime {};
 EVERY_RUNTIME(LosslessStream);
 
-constexpr int rounds = sanitized ? 10'000 : 50'000;
-
 auto twice = [](int i) { return 2 * i; };
 auto even = [](int i) { return i % 2 == 0; };
 

@@ -15,7 +15,6 @@ namespace {
 class Merge : public EveryRuntime {};
 EVERY_RUNTIME(Merge);
 
-constexpr int rounds = sanitized ? 10'000 : 50'000;
 using ints = std::vector<int>;
 
 TEST_P(Merge, a_range_becomes_a_stream_b85) {

@@ -12,7 +12,6 @@ namespace {
 class StreamMap : public EveryRuntime {};
 EVERY_RUNTIME(StreamMap);
 
-constexpr int rounds = sanitized ? 5'000 : 20'000;
 using pair = std::pair<std::string, int>;
 
 TEST_P(StreamMap, finished_streams_are_dropped_and_keys_come_with_values_b83) {
@@ -55,7 +54,7 @@ TEST_P(StreamMap, streams_take_turns_b83) {
 
 TEST_P(StreamMap, nothing_is_lost_while_streams_come_and_go_b83_b82_b31) {
     run([]() -> rt::task<> {
-        constexpr int streams = 50, values = rounds / 50;
+        constexpr int streams = 50, values = rounds / 125;
         auto [tx, more] = rt::channel<rt::receiver<int>>(1);
         auto opens = rt::spawn(
             [](rt::sender<rt::receiver<int>> to) -> rt::task<> {

@@ -1,4 +1,5 @@
 // Groups: everything in them has ended when with_group returns.
+#include "support/living.hpp"
 #include "task/helpers.hpp"
 
 #include <stdexcept>
@@ -94,17 +95,12 @@ TEST_P(Group, an_empty_group_gives_what_its_body_gives_b28) {
 TEST_P(Group, an_exception_stops_the_siblings_and_is_rethrown_when_all_have_ended_b28) {
     run([&]() -> rt::task<> {
         std::atomic<int> alive = 0;
-        struct counts {
-            explicit counts(std::atomic<int>& n) : n(n) { ++n; }
-            ~counts() { --n; }
-            std::atomic<int>& n;
-        };
         auto idle = [&]() -> rt::task<> {
-            counts c(alive);
+            living one(alive);
             co_await forever();
         };
         auto body = [&](rt::task_group& g) -> rt::task<> {
-            counts c(alive);
+            living one(alive);
             for (int i = 0; i < 10; ++i) g.spawn(idle());
             g.spawn([](std::atomic<int>& alive) -> rt::task<> {
                 co_await until_at_least(alive, 11);

@@ -58,7 +58,7 @@ inline rt::task<> yields(int n) {
 inline rt::task<> forever() { co_await rt::sleep(24h); }
 
 /// Lets every item that is ready now, and what it makes ready, have its turn.
-inline rt::task<> settle_down() { co_await yields(20); }
+inline rt::task<> settle_down() { co_await yields(50); }
 
 struct boom {
     int value = 0;

@@ -1,4 +1,5 @@
 // join_set, join_queue and join_map: every result comes once, and nobody is left behind.
+#include "support/living.hpp"
 #include "task/helpers.hpp"
 
 #include <algorithm>
@@ -21,11 +22,6 @@ rt::task<int> after(rt::notify& bell, int value) {
     co_await bell.wait();
     co_return value;
 }
-struct counts {
-    explicit counts(std::atomic<int>& n) : n(n) { ++n; }
-    ~counts() { --n; }
-    std::atomic<int>& n;
-};
 rt::task<int> at_once(int value) { co_return value; }
 rt::task<std::unique_ptr<int>> boxed(int n) {
     co_await yields(n % 5);
@@ -147,7 +143,7 @@ TEST_P(JoinSet, dropping_it_stops_all_b37) {
     run([&]() -> rt::task<> {
         std::atomic<int> alive = 0;
         auto idle = [&]() -> rt::task<int> {
-            counts c(alive);
+            living one(alive);
             co_await forever();
             co_return 1;
         };
@@ -168,7 +164,7 @@ TEST_P(JoinSet, stop_all_and_next_until_the_end_have_ended_all_b37) {
         for (bool in_order : {false, true}) {
             std::atomic<int> alive = 0;
             auto idle = [&]() -> rt::task<int> {
-                counts c(alive);
+                living one(alive);
                 co_await forever();
                 co_return 1;
             };

@@ -1,6 +1,7 @@
 // Everything at once, with stops at random points: all joined, and the audit is zero.
 //
 // RT_TEST_SEED and --gtest_repeat vary it; a failure prints its seed.
+#include "support/living.hpp"
 #include "task/helpers.hpp"
 
 #include <cstdlib>
@@ -20,17 +21,10 @@ std::uint32_t first_seed() {
     return seed++;
 }
 
-/// Entered and left by every frame of the stress: it must come out even.
-struct counted {
-    explicit counted(std::atomic<int>& alive) : alive(alive) { ++alive; }
-    ~counted() { --alive; }
-    std::atomic<int>& alive;
-};
-
 using generator = std::mt19937;
 
 rt::task<int> anything(std::uint32_t seed, int depth, rt::notify& bell, std::atomic<int>& alive) {
-    counted c(alive);
+    living one(alive);
     generator random(seed);
     auto next = [&] { return static_cast<std::uint32_t>(random()); };
     auto child = [&] { return anything(next(), depth - 1, bell, alive); };

@@ -1,17 +1,13 @@
 // Intervals: ticks at fixed instants, and what happens to those that were missed.
-#include "support/run.hpp"
+#include "time/helpers.hpp"
 
 #include <chrono>
 #include <optional>
 #include <stdexcept>
 #include <vector>
 
-using namespace std::chrono_literals;
-using std::chrono::nanoseconds;
-
 namespace {
 
-constexpr auto grain = nanoseconds(1 << 16);
 // Whole grains of the wheel, so that the paused clock stands at the very instants.
 constexpr auto period = grain * 1000;
 

@@ -1,6 +1,6 @@
 // The paused clock: time that moves only when nothing else can, and then straight to the next
 // timer.
-#include "support/run.hpp"
+#include "time/helpers.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -10,12 +10,7 @@
 #include <utility>
 #include <vector>
 
-using namespace std::chrono_literals;
-using std::chrono::nanoseconds;
-
 namespace {
-
-constexpr auto grain = nanoseconds(1 << 16);
 
 class PausedClock : public testing::TestWithParam<rt::reactor_kind> {
 protected:
