@@ -3,9 +3,11 @@
 module;
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <source_location>
 #include <string_view>
 #include <thread>
@@ -236,6 +238,9 @@ void wait_op::run_posted(work_item& item) noexcept {
 [[gnu::noinline]] environment* exchange_scope(environment* scope) noexcept {
     return std::exchange(scope_here, scope);
 }
+[[gnu::noinline]] steady_time deadline_here() noexcept {
+    return current_identity() && scope_here ? scope_here->deadline() : steady_time::max();
+}
 
 }  // namespace detail
 
@@ -259,6 +264,10 @@ bool unwinding() noexcept {
 }
 [[gnu::noinline]] bool stop_requested() noexcept {
     return detail::current_identity() && scope_here && scope_here->stop_requested();
+}
+std::optional<steady_time> deadline() noexcept {
+    auto limit = detail::deadline_here();
+    return limit == steady_time::max() ? std::nullopt : std::optional(limit);
 }
 
 }  // namespace this_task

@@ -48,6 +48,7 @@ task_state::task_state(executor& exec, std::string name, std::source_location wh
     identity.id = next_task_id();
     if (!name.empty()) identity.given_name = std::make_unique<const std::string>(std::move(name));
     identity.spawned_at = where;
+    env.be_done_by(detail::deadline_here());
     run = &run_first;
 }
 

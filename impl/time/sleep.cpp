@@ -15,14 +15,17 @@ timer_service& timers_of(wait_op& op, const char* what, std::source_location whe
     return *timers;
 }
 
-bool sleep_op::try_now() noexcept {
-    auto& timers = timers_of(*this, what(), where_);
-    auto now = timers.now();
+steady_time sleep_op::starting_at(steady_time now) noexcept {
     if (delay_.count() >= 0) {
         deadline_ = saturating_add(now, delay_);
         delay_ = std::chrono::nanoseconds(-1);
     }
-    return deadline_ <= now;
+    return deadline_;
+}
+
+bool sleep_op::try_now() noexcept {
+    auto now = timers_of(*this, what(), where_).now();
+    return starting_at(now) <= now;
 }
 
 bool sleep_op::enlist() noexcept {

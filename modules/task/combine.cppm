@@ -109,6 +109,7 @@ public:
     }
     child(child&& other) noexcept {  // before it is started
         this->frame = std::exchange(other.frame, {});
+        env.be_done_by(other.env.deadline());
     }
     ~child() {
         if (this->frame) this->frame.destroy();
@@ -124,6 +125,7 @@ public:
                typename child_link::next_step (*hook)(child_link&,
                                                       child_link::ending) noexcept) noexcept {
         env.bind(exec, identity);
+        env.be_done_by(owner.env()->deadline());
         owner_ = &owner;
         this->hook = hook;
         auto& promise = promise_of<T>(*this);

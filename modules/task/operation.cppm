@@ -26,11 +26,13 @@
 // completer wrote into the operation is seen by whoever resumes.
 module;
 #include <atomic>
+#include <chrono>
 #include <coroutine>
 #include <cstdint>
 #include <exception>
 #include <memory>
 #include <new>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -142,6 +144,13 @@ public:
         return since_.load(std::memory_order_relaxed);
     }
 
+    /// By when what runs in the scope is to be done; max(): whenever. It does nothing but tell.
+    [[nodiscard]] inline steady_time deadline() const noexcept { return deadline_; }
+    /// Before the scope runs.
+    inline void be_done_by(steady_time limit) noexcept {
+        if (limit < deadline_) deadline_ = limit;
+    }
+
     /// Takes one operation from the task's budget; false: let others run first.
     [[nodiscard]] inline bool charge() noexcept {
         auto& task = *identity_;
@@ -164,6 +173,7 @@ private:
     std::atomic<std::uint32_t> state_{0};
     std::atomic<std::uint32_t> since_{0};
     detail::wait_op* waiting_ = nullptr;
+    steady_time deadline_ = steady_time::max();
 };
 
 namespace detail {
@@ -245,6 +255,8 @@ environment* exchange_scope(environment* scope) noexcept;
 const std::atomic<task_identity*>* identity_slot() noexcept;
 /// The worker tells its thread the time, now and then: what begins to wait is stamped with it.
 void set_coarse_time(std::uint32_t milliseconds) noexcept;
+/// The deadline of that scope, which tasks that it spawns inherit; outside tasks max().
+steady_time deadline_here() noexcept;
 
 }  // namespace detail
 
@@ -263,3 +275,7 @@ bool stop_requested() noexcept;
 }  // namespace this_task
 
 }  // namespace rt
+/// When the innermost rt::timeout around the running code, or around what spawned its task, cuts it
+/// off, on the runtime's clock: to be handed on to a peer, or to choose what can still be done.
+/// Empty: never.
+std::optional<steady_time> deadline() noexcept;

@@ -10,6 +10,7 @@
 module;
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -33,6 +34,7 @@ export namespace rt {
 template <class A>
 struct allowed_loss {
     A arm;
+    steady_time deadline = steady_time::max();  // see environment::deadline()
 };
 
 /// select(..., rt::allow_loss(task), ...): the task is stopped if another arm wins, and its result,
@@ -93,7 +95,9 @@ class task_arm {
 public:
     static constexpr bool is_child = true;
     using value_type = T;
-    explicit task_arm(allowed_loss<task<T>>&& arm) : child_(std::move(arm.arm)) {}
+    explicit task_arm(allowed_loss<task<T>>&& arm) : child_(std::move(arm.arm)) {
+        child_.env.be_done_by(arm.deadline);
+    }
     bool enlist() noexcept { return child_.has_ended.load(std::memory_order_acquire); }
     void delist() noexcept {}
     void hold() noexcept {}

@@ -28,6 +28,8 @@ public:
           delay_(other.delay_),
           where_(other.where_) {}
 
+    /// Its delay counts from then; its deadline.
+    steady_time starting_at(steady_time now) noexcept;
     bool try_now() noexcept;
     bool enlist() noexcept;
     inline bool delist() noexcept { return home != nullptr && home->remove(*this); }

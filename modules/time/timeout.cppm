@@ -29,7 +29,10 @@ using timeout_result_t = result<result_value_t<await_result_t<A>>>;
 template <class A>
 task<timeout_result_t<A>> timeout_at(sleep_op limit, A awaited) {
     using value = await_result_t<A>;
-    auto first = co_await select(biased, limited_arm(std::move(awaited)), std::move(limit));
+    auto arm = limited_arm(std::move(awaited));
+    if constexpr (requires { arm.deadline; })
+        arm.deadline = limit.starting_at(co_await this_task::now());
+    auto first = co_await select(biased, std::move(arm), std::move(limit));
     if (first.index() == 1) co_return errc::timed_out;
     if constexpr (std::is_void_v<value>) {
         co_return {};
@@ -43,7 +46,7 @@ task<timeout_result_t<A>> timeout_at(sleep_op limit, A awaited) {
 /// Awaits an operation or a task, for so long at most: its value in a result (one result, if it
 /// gives one), or errc::timed_out. When it is ready it wins, even with 0. On expiry it is stopped,
 /// and has ended, before this returns: an operation that the kernel cannot withdraw delays it. The
-/// limit counts from the await.
+/// limit counts from the await. In a task that is limited rt::this_task::deadline() tells it.
 template <class Rep, class Period, class A>
 auto timeout(std::chrono::duration<Rep, Period> limit, A awaited) {
     return detail::timeout_at(sleep(limit), std::move(awaited));

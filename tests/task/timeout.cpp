@@ -142,4 +142,45 @@ TEST_P(Timeout, expiry_racing_the_end_gives_either_b32) {
     EXPECT_EQ(values + expired, rounds);
 }
 
+rt::task<std::optional<rt::steady_time>> told() { co_return rt::this_task::deadline(); }
+
+TEST_P(Timeout, what_it_limits_knows_its_deadline_and_so_do_its_children_b32) {
+    EXPECT_EQ(rt::this_task::deadline(), std::nullopt);
+    run([]() -> rt::task<> {
+        auto everywhere = [](rt::steady_time limit) -> rt::task<> {
+            EXPECT_EQ(rt::this_task::deadline(), limit);
+            auto [joined, too] = co_await rt::join(told(), told());
+            EXPECT_EQ(joined, limit);
+            EXPECT_EQ(too, limit);
+            EXPECT_EQ(co_await rt::shield(told()), limit);
+            EXPECT_EQ(co_await rt::spawn(told()), limit);
+            auto grouped = co_await rt::with_group([&](rt::task_group& g) -> rt::task<> {
+                EXPECT_EQ(rt::this_task::deadline(), limit);
+                g.spawn([](rt::steady_time limit) -> rt::task<> {
+                    EXPECT_EQ(rt::this_task::deadline(), limit);
+                    co_return;
+                }(limit));
+                co_return;
+            });
+            EXPECT_TRUE(grouped);
+            EXPECT_EQ(rt::this_task::deadline(), limit);
+        };
+        EXPECT_EQ(co_await told(), std::nullopt);
+        auto now = co_await rt::this_task::now();
+        auto hour = now + 1h, day = now + 24h;
+        auto nested = [&]() -> rt::task<> {
+            co_await everywhere(hour);
+            (co_await rt::timeout_at(day, everywhere(hour)))
+                .or_throw();  // a later one changes nothing
+            (co_await rt::timeout_at(now + 1min, everywhere(now + 1min))).or_throw();
+            EXPECT_EQ(rt::this_task::deadline(), hour);
+        };
+        (co_await rt::timeout_at(hour, nested())).or_throw();
+        EXPECT_EQ(rt::this_task::deadline(), std::nullopt);
+        auto first = (co_await rt::timeout(1h, told())).value();
+        EXPECT_GE(first.value(), hour);
+        EXPECT_LT(first.value(), day);
+    });
+}
+
 }  // namespace
