@@ -33,10 +33,8 @@ runtime_core::runtime_core(runtime_options options, std::vector<std::shared_ptr<
       pool_(options_.blocking_threads, options_.blocking_keep_alive,
             clock_->paused() ? [this] { workers_[0]->nudge(); } : std::function<void()>()) {
     auto seed = *options_.seed;
-    for (unsigned i = 0; i < reactors_.size(); ++i) {
-        seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
-        workers_.push_back(std::make_unique<worker>(*this, i, reactors_[i], *clock_, seed));
-    }
+    for (unsigned i = 0; i < reactors_.size(); ++i)
+        workers_.push_back(std::make_unique<worker>(*this, i, reactors_[i], *clock_, seed + i));
     for (std::size_t i = 0; i <= reactors_.size(); ++i)
         shards_.push_back(std::make_unique<shard>());
 }
@@ -243,21 +241,9 @@ void runtime_core::unhandled(const unhandled_failure& f) noexcept {
     unhandled_.fetch_add(1, std::memory_order_relaxed);
     if (options_.on_unhandled) {
         options_.on_unhandled(f);
-        return;
+    } else {
+        print_unhandled(f);
     }
-    if (!f.exception) return;
-    std::string what = "an exception";
-    try {
-        std::rethrow_exception(f.exception);
-    } catch (const std::exception& e) {
-        what = e.what();
-    } catch (...) {
-    }
-    std::fprintf(stderr,
-                 "rt: task %llu '%.*s', spawned at %s:%u, failed and nobody awaits it: %s\n",
-                 static_cast<unsigned long long>(f.task_id), static_cast<int>(f.task_name.size()),
-                 f.task_name.data(), f.spawned_at.file_name(),
-                 static_cast<unsigned>(f.spawned_at.line()), what.c_str());
 }
 
 void runtime_core::report_stall(unsigned worker, const task_identity* task,

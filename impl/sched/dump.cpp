@@ -16,25 +16,31 @@ import :worker;
 
 namespace rt {
 
+task_info detail::info_of(task_state& task, std::uint32_t milliseconds) {
+    task_info info{.id = task.identity.id,
+                   .name = std::string(task.identity.name()),
+                   .spawned_at = task.identity.spawned_at,
+                   .worker = {},
+                   .waited = {},
+                   .awaits = {}};
+    task.env.describe(info.awaits, 0);
+    // 0: it began to wait on a thread that is nobody's worker.
+    if (auto since = task.env.waiting_since(); !info.awaits.empty() && since != 0)
+        info.waited = std::chrono::milliseconds(milliseconds - since);
+    return info;
+}
+
 runtime_dump detail::runtime_core::dump() {
     std::lock_guard one_at_a_time(dump_mutex_);
     std::vector<const task_identity*> running;
     for (auto& w : workers_) running.push_back(w->running());
     runtime_dump all;
     each_task([&](task_state& t) {
-        auto& info = all.tasks.emplace_back();
-        info.id = t.identity.id;
-        info.name = t.identity.name();
-        info.spawned_at = t.identity.spawned_at;
+        auto& info = all.tasks.emplace_back(info_of(t, coarse_time_of(clock_->now())));
         auto at = std::find(running.begin(), running.end(), &t.identity);
-        if (at != running.end()) {
-            info.worker = static_cast<unsigned>(at - running.begin());
-        } else if (t.env.describe(info.awaits, 0); !info.awaits.empty()) {
-            auto now = coarse_time_of(clock_->now());
-            // 0: it began to wait on a thread that is nobody's worker.
-            if (auto since = t.env.waiting_since(); since != 0)
-                info.waited = std::chrono::milliseconds(now - since);
-        }
+        if (at == running.end()) return;
+        info.worker = static_cast<unsigned>(at - running.begin());
+        info.awaits.clear();
     });
     return all;
 }

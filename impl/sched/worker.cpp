@@ -27,7 +27,7 @@ worker::worker(runtime_core& core, unsigned index, std::shared_ptr<reactor> io, 
     : core_(&core),
       index_(index),
       stealing_(core.stealing()),
-      random_(seed | 1),
+      random_(seed),
       io_(std::move(io)),
       clock_(&clock),
       wheel_(clock),
@@ -40,12 +40,7 @@ executor::adoption worker::adopt(task_state& task) noexcept { return core_->adop
 void worker::abandon(task_state& task) noexcept { core_->abandon(task); }
 void worker::unhandled(const unhandled_failure& failure) noexcept { core_->unhandled(failure); }
 
-std::uint64_t worker::random() noexcept {  // xorshift64*
-    random_ ^= random_ >> 12;
-    random_ ^= random_ << 25;
-    random_ ^= random_ >> 27;
-    return random_ * 0x2545F4914F6CDD1DULL >> 16;
-}
+std::uint64_t worker::random() noexcept { return random_.next(); }
 
 worker_counters worker::counters() const noexcept {
     auto read = [](const counter& c) { return c.load(std::memory_order_relaxed); };

@@ -34,6 +34,7 @@ import rt.task;
 import rt.io;
 import rt.time;
 import :counters;
+import :dump;
 import :queue;
 
 namespace rt::detail {
@@ -158,7 +159,7 @@ private:
     bool asleep_ = false;   // among the sleepers, as far as it knows
     int lifo_used_ = 0;
     unsigned tick_ = 0;
-    std::uint64_t random_;
+    random_bits random_;
     std::shared_ptr<reactor> io_;
     clock_source* clock_;
     timer_wheel wheel_;
@@ -177,11 +178,6 @@ private:
     counter polls_{0}, steals_{0}, parks_{0}, local_wakes_{0}, forced_yields_{0}, remote_wakes_{0},
         sent_{0};
 };
-
-/// Milliseconds, for environment::waiting_since().
-inline std::uint32_t coarse_time_of(steady_time t) noexcept {
-    return static_cast<std::uint32_t>(t.time_since_epoch() / std::chrono::milliseconds(1));
-}
 
 /// The worker whose thread this is; null elsewhere.
 worker* current_worker() noexcept;

@@ -142,6 +142,22 @@ void report_unhandled(std::exception_ptr exception, std::error_code error) noexc
         {this_task::id(), this_task::name(), this_task::spawned_at(), std::move(exception), error});
 }
 
+void print_unhandled(const unhandled_failure& f) noexcept {
+    if (!f.exception) return;
+    std::string what = "an exception";
+    try {
+        std::rethrow_exception(f.exception);
+    } catch (const std::exception& e) {
+        what = e.what();
+    } catch (...) {
+    }
+    std::fprintf(stderr,
+                 "rt: task %llu '%.*s', spawned at %s:%u, failed and nobody awaits it: %s\n",
+                 static_cast<unsigned long long>(f.task_id), static_cast<int>(f.task_name.size()),
+                 f.task_name.data(), f.spawned_at.file_name(),
+                 static_cast<unsigned>(f.spawned_at.line()), what.c_str());
+}
+
 executor& executor_to_spawn_on(std::source_location where) noexcept {
     auto* exec = current_executor();
     if (!exec) misuse("rt::spawn is called outside a runtime: use runtime.handle().spawn()", where);

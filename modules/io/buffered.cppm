@@ -101,7 +101,11 @@ public:
             if (this->withdrawn_ || !inner_) return base::wake();
             if (inner_->failure() == errc::closed && this->env_->stop_requested())
                 return detail::unwind(*this->frame_);
-            absorb();
+            if (inner_->wants_retry()) {
+                read_listed_ = false;
+            } else {
+                absorb();
+            }
             return this->wait_again();
         }
         [[nodiscard]] std::error_code failure() const noexcept { return error_; }

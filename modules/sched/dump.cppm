@@ -26,6 +26,15 @@ struct runtime_dump {
     std::vector<task_info> tasks;  ///< in no order
 };
 
+namespace detail {
+/// What a dump says of a task that is alive; milliseconds: now, in the time of set_coarse_time().
+task_info info_of(task_state& task, std::uint32_t milliseconds);
+/// Milliseconds, for environment::waiting_since().
+inline std::uint32_t coarse_time_of(steady_time t) noexcept {
+    return static_cast<std::uint32_t>(t.time_since_epoch() / std::chrono::milliseconds(1));
+}
+}  // namespace detail
+
 /// One line a task, and one for each thing that it waits for:
 ///
 ///     task 7 'session', spawned at server.cpp:31, has waited 1200 ms for:

@@ -126,6 +126,29 @@ namespace detail {
 
 void set_current_executor(executor* current) noexcept;
 
+/// Tells stderr of a failure, if it is an exception.
+void print_unhandled(const unhandled_failure& failure) noexcept;
+
+/// What breaks ties: xorshift64*, from any seed.
+class random_bits {
+public:
+    inline explicit random_bits(std::uint64_t seed) noexcept {
+        // splitmix64: neighbouring seeds have nothing in common.
+        seed = (seed + 0x9e3779b97f4a7c15) * 0xbf58476d1ce4e5b9;
+        seed = (seed ^ (seed >> 29)) * 0x94d049bb133111eb;
+        state_ = (seed ^ (seed >> 32)) | 1;
+    }
+    inline std::uint64_t next() noexcept {
+        state_ ^= state_ >> 12;
+        state_ ^= state_ << 25;
+        state_ ^= state_ >> 27;
+        return state_ * 0x2545f4914f6cdd1d >> 16;
+    }
+
+private:
+    std::uint64_t state_;
+};
+
 /// For critical sections of a few instructions that are uncontended as a rule. It yields when they
 /// are not.
 class spin_lock {

@@ -57,6 +57,10 @@ public:
     task_state* next_task = nullptr;
     unsigned shard = 0;
 
+    /// The task whose first turn a posted item is; null: it is something else.
+    [[nodiscard]] static task_state* posted(work_item& item) noexcept {
+        return item.run == &run_first ? static_cast<task_state*>(&item) : nullptr;
+    }
     /// Makes the task known to its runtime and runs it.
     void start() noexcept;
     void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }

@@ -184,6 +184,9 @@ public:
         to.push_back({self().what(), self().where(), depth});
     }
 
+    /// For who is completed in its place (stand_in_for): true: it has no result yet, try it again.
+    [[nodiscard]] bool wants_retry() noexcept { return std::exchange(starved_, false); }
+
     /// The value, or the error ends the enclosing coroutine with it; no exception.
     auto or_return() && { return or_return_op<Op>(std::move(self())); }
     /// The value, or std::system_error.

@@ -220,6 +220,10 @@ public:
     virtual bool withdraw() noexcept = 0;
     /// Adds what it waits for. Another thread calls it, while the operation is held fast.
     virtual void describe(std::vector<awaited>& to, unsigned depth) = 0;
+    /// The operation whose completion a posted item is; null: it is something else.
+    [[nodiscard]] inline static wait_op* posted(work_item& item) noexcept {
+        return item.run == &run_posted ? static_cast<wait_op*>(&item) : nullptr;
+    }
     /// Runs on the task's executor once the operation is complete or withdrawn.
     inline virtual std::coroutine_handle<> wake() noexcept {
         return withdrawn_ ? unwind(*frame_) : deliver();
@@ -251,12 +255,12 @@ task_identity* current_identity() noexcept;
 task_identity* exchange_identity(task_identity* identity) noexcept;
 /// The scope that runs on this thread, while current_identity() is not null.
 environment* exchange_scope(environment* scope) noexcept;
+/// The deadline of that scope, which tasks that it spawns inherit; outside tasks max().
+steady_time deadline_here() noexcept;
 /// Where this thread keeps it: for others to look at while the thread lives.
 const std::atomic<task_identity*>* identity_slot() noexcept;
 /// The worker tells its thread the time, now and then: what begins to wait is stamped with it.
 void set_coarse_time(std::uint32_t milliseconds) noexcept;
-/// The deadline of that scope, which tasks that it spawns inherit; outside tasks max().
-steady_time deadline_here() noexcept;
 
 }  // namespace detail
 
@@ -272,10 +276,10 @@ bool unwinding() noexcept;
 /// True once a stop of the running code was requested, for code that computes long between two
 /// awaits. Inside rt::shield it is false; outside tasks too.
 bool stop_requested() noexcept;
-}  // namespace this_task
-
-}  // namespace rt
 /// When the innermost rt::timeout around the running code, or around what spawned its task, cuts it
 /// off, on the runtime's clock: to be handed on to a peer, or to choose what can still be done.
 /// Empty: never.
 std::optional<steady_time> deadline() noexcept;
+}  // namespace this_task
+
+}  // namespace rt
