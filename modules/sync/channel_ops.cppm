@@ -39,6 +39,7 @@ class channel_state final : public channel_core {
 
 public:
     static channel_state& make(std::size_t capacity, std::source_location where) {
+        static_assert(sizeof(channel_state) <= size_of_this);
         if (capacity == 0) misuse("a channel with capacity 0: 1 is the smallest", where);
         constexpr auto most = std::numeric_limits<std::size_t>::max() / 4 / sizeof(T);
         if (capacity > most) throw std::bad_array_new_length();
