@@ -26,6 +26,13 @@ namespace rt::detail {
 
 constexpr auto not_adopted = ~0u;
 
+// Every runtime of the process. Nothing here reads it: a debugger does (toolchains/gdb/rt.py),
+// which can only follow pointers from a name.
+constinit runtime_core* first_runtime = nullptr;  // guarded by runtimes_lock
+namespace {
+constinit spin_lock runtimes_lock;
+}
+
 runtime_core::runtime_core(runtime_options options, std::vector<std::shared_ptr<reactor>> reactors)
     : options_(std::move(options)),
       clock_(options_.clock ? options_.clock : &real_clock()),
@@ -37,9 +44,16 @@ runtime_core::runtime_core(runtime_options options, std::vector<std::shared_ptr<
         workers_.push_back(std::make_unique<worker>(*this, i, reactors_[i], *clock_, seed + i));
     for (std::size_t i = 0; i <= reactors_.size(); ++i)
         shards_.push_back(std::make_unique<shard>());
+    std::lock_guard guard(runtimes_lock);
+    next_runtime_ = std::exchange(first_runtime, this);
 }
 
-runtime_core::~runtime_core() = default;
+runtime_core::~runtime_core() {
+    std::lock_guard guard(runtimes_lock);
+    auto** at = &first_runtime;
+    while (*at != this) at = &(*at)->next_runtime_;
+    *at = next_runtime_;
+}
 
 void runtime_core::start() {
     bool helps = stealing() && worker_count() > 1;

@@ -158,6 +158,7 @@ private:
     std::mutex end_mutex_;
     std::condition_variable gone_;
     bool shut_ = false;
+    runtime_core* next_runtime_ = nullptr;  // the process's list; guarded by its lock
 };
 
 }  // namespace rt::detail
