@@ -8,15 +8,16 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <functional>
 #include <iostream>
 #include <memory>
 #include <thread>
 
+#include "../support/process.hpp"
 #include "counting_client.hpp"
+#include "expect.hpp"
 #include "resp_client.hpp"
 #include "together.hpp"
+#include "vanishing.hpp"
 
 namespace {
 
@@ -29,37 +30,8 @@ long output_limit = 8 << 20;
 bool reference = false;
 bool sharded = false;
 
-struct failed : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
-void expect(const std::string& what, const std::string& expected, const std::string& got) {
-    if (got == expected) return;
-    throw failed(what + "\n  expected: " + shown(expected) + "\n  got:      " + shown(got));
-}
-
-// Asks until the answer is right: what a server does about a client that is gone takes a moment.
-void eventually(const std::string& what, std::function<bool()> holds) {
-    for (auto end = steady_clock::now() + 10s; !holds();) {
-        if (steady_clock::now() > end) throw failed(what + ": not within 10 s");
-        std::this_thread::sleep_for(10ms);
-    }
-}
-
-long info(resp_client& client, const std::string& section, const std::string& name) {
-    std::string text = client.ask({"INFO", section}).text;
-    auto at = text.find("\n" + name + ":");
-    if (at == std::string::npos) throw failed("INFO " + section + " has no " + name);
-    return std::stol(text.substr(at + name.size() + 2));
-}
-
-// How much memory the server has in use, in KiB; 0 when its pid is not known.
-long resident() {
-    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-    for (std::string line; std::getline(status, line);)
-        if (line.starts_with("VmRSS:")) return std::stol(line.substr(6));
-    return 0;
-}
+// In KiB; 0 when the pid of the server is not known.
+long resident() { return resident_kib(std::to_string(pid)); }
 
 // Each is what one client sends, and all it gets until the connection ends. Those that are no
 // errors end with QUIT, so that the connection ends too.
@@ -188,42 +160,18 @@ void split_at_every_byte() {
     }
 }
 
-void only_this_one_is_left(resp_client& client) {
-    eventually("connected_clients:1",
-               [&] { return info(client, "clients", "connected_clients") == 1; });
-    eventually("blocked_clients:0",
-               [&] { return info(client, "clients", "blocked_clients") == 0; });
-}
-
 void vanishing() {
     resp_client witness(port);
     witness.ask({"DEL", "queue"});
     for (int round = 0; round < 15; ++round) {
-        std::vector<resp_client> crowd;
-        for (int i = 0; i < 200; ++i) {
-            auto& client = crowd.emplace_back(port);
-            static const std::string parts[] = {
-                "",
-                "*2\r\n$3\r\nGET\r\n$10\r\nabc",
-                encode({"BLPOP", "queue", "queue2", "0"}),
-                encode({"SUBSCRIBE", "channel", "channel2"}),
-                encode({"PING"}) + "GET half",
-                encode({"BLPOP", "queue", "0"}) + encode({"LPUSH", "queue", "never"})};
-            client.send(parts[i % 6]);
-            linger reset{1, 0};
-            if (i / 6 % 2 == 0)
-                setsockopt(client.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-        }
+        auto crowd = crowd_in_the_middle(port, 200);
         // In some rounds the server knows them all, in the others they come and go at once.
         if (round % 3 == 0)
             eventually("blocked_clients",
                        [&] { return info(witness, "clients", "blocked_clients") > 60; });
     }
     only_this_one_is_left(witness);
-    // A pop whose client is gone takes nothing, and neither does a subscription listen.
-    expect("LPUSH after it", ":1\r\n", witness.ask({"LPUSH", "queue", "x"}).raw);
-    expect("LPOP after it", "$1\r\nx\r\n", witness.ask({"LPOP", "queue"}).raw);
-    expect("PUBLISH after it", ":0\r\n", witness.ask({"PUBLISH", "channel", "x"}).raw);
+    nobody_takes_or_listens(witness);
 }
 
 // PING must be answered soon while somebody else is stuffed.

@@ -96,6 +96,11 @@ public:
         setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
         setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
     }
+    // Its end is a reset, whatever is on its way.
+    void reset_at_end() {
+        linger reset{1, 0};
+        setsockopt(fd_, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    }
     int fd() const { return fd_; }
 
     void send(std::string_view bytes) {

@@ -1,9 +1,9 @@
 // What the tests of sockets have in common: pairs of connected streams, bytes, and waiting without
 // time.
 #pragma once
+#include "support/process.hpp"
 #include "task/helpers.hpp"
 
-#include <dirent.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -94,12 +94,4 @@ inline rt::task<> until_in_flight(std::int64_t count) {
 /// Ends soon: an arm that wins after the others have been published.
 inline rt::join_handle<void> soon() {
     return rt::spawn([]() -> rt::task<> { co_await rt::yield_now(); });
-}
-
-inline std::size_t open_descriptors() {
-    std::size_t count = 0;
-    auto* dir = ::opendir("/proc/self/fd");
-    while (::readdir(dir)) ++count;
-    ::closedir(dir);
-    return count;
 }

@@ -1,5 +1,7 @@
 // What makes a race random: dice, an arm of a select that only disturbs, and a thread from outside.
 #pragma once
+#include "support/dice.hpp"
+
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -11,21 +13,6 @@
 import rt;
 
 namespace race {
-
-class dice {
-public:
-    explicit dice(std::uint64_t seed) : state_(seed) {}
-    unsigned below(unsigned n) {  // splitmix64
-        auto z = (state_ += 0x9e3779b97f4a7c15);
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-        return static_cast<unsigned>((z ^ (z >> 31)) % n);
-    }
-    bool one_in(unsigned n) { return below(n) == 0; }
-
-private:
-    std::uint64_t state_;
-};
 
 inline void spin(unsigned turns) {
     for (std::atomic<unsigned> i = 0; i < turns;) ++i;
