@@ -358,6 +358,8 @@ void round(rt::runtime_flavor flavor, rt::reactor_kind reactor, std::uint64_t se
     auto behind = left.tasks_alive + left.frames_alive + left.operations_in_flight;
     auto after = open_descriptors();
     if (behind != 0 || after != before) ++n.failures;
+    // What did not happen was not withstood.
+    if (!n.resets || !n.half_closes || !n.stops || !n.stalls || !n.refused) ++n.failures;
     ::malloc_trim(0);
     std::cout << "echo "
               << (flavor == rt::runtime_flavor::work_stealing ? "work_stealing" : "thread_per_core")
@@ -369,11 +371,6 @@ void round(rt::runtime_flavor flavor, rt::reactor_kind reactor, std::uint64_t se
               << left.frames_alive << " frames, " << left.operations_in_flight << " operations"
               << std::endl;
     sum.requests += n.requests;
-    sum.resets += n.resets;
-    sum.half_closes += n.half_closes;
-    sum.stops += n.stops;
-    sum.stalls += n.stalls;
-    sum.refused += n.refused;
     sum.failures += n.failures;
 }
 
@@ -401,8 +398,5 @@ int main(int argc, char** argv) {
     std::cout << "echo: " << rounds << " rounds, " << sum.requests << " requests, " << sum.failures
               << " failures, RSS grew by " << grown << " KiB of " << most << " after warm-up"
               << std::endl;
-    // What did not happen was not withstood.
-    bool all = sum.resets && sum.half_closes && sum.stops && sum.stalls && sum.refused;
-    if (!all) std::cerr << "soak_echo: some of the disturbances never happened\n";
-    return all && sum.failures == 0 && grown <= most ? 0 : 1;
+    return sum.failures == 0 && grown <= most ? 0 : 1;
 }

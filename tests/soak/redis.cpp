@@ -114,6 +114,10 @@ private:
         return text + std::string(d_.one_in(50) ? d_.below(100'000) : d_.below(100), 'v');
     }
     void compose() {
+        if (list_.size() > 50) {  // so that the server holds as much at any time
+            list_.clear();
+            return ask({"DEL", ":list"}, integer(1));
+        }
         switch (d_.below(10)) {
             case 0:
                 text_ = value();
