@@ -77,7 +77,7 @@ public:
                     r.result = -ECANCELED;
                     return true;
                 }
-                if (d.op || d.waiter || d.trying) two_at_once(r.kind);
+                if (d.op || d.waiter || d.trying) two_at_once(r);
                 if (!d.is_ready()) {
                     if (selecting) {
                         d.waiter = selecting;

@@ -19,6 +19,7 @@ module;
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <source_location>
 module rt.io:object;
 import rt.task;
 import :handle;
@@ -95,10 +96,11 @@ inline void destroy(io_object* object) noexcept {
 }
 
 /// Two requests in one direction, as the misuse that it is.
-[[noreturn]] inline void two_at_once(io_kind kind) noexcept {
-    misuse(takes_input(kind)
+[[noreturn]] inline void two_at_once(const io_request& r) noexcept {
+    misuse(takes_input(r.kind)
                ? "two tasks read from one stream, or accept from one listener, at once"
-               : "two tasks write to one stream at once");
+               : "two tasks write to one stream at once",
+           r.who ? r.who->waits_at() : std::source_location());
 }
 
 inline void set_blocking(io_object& object, bool nonblocking) noexcept {

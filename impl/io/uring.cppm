@@ -67,8 +67,7 @@ public:
         auto& d = object.direction(r.kind);
         if (!d.is_ready()) return false;
         auto seen = d.readiness.load(std::memory_order_acquire);
-        if (selected && r.kind != io_kind::accept && object.direction(r.kind).op)
-            two_at_once(r.kind);
+        if (selected && r.kind != io_kind::accept && object.direction(r.kind).op) two_at_once(r);
         r.result = perform_again(r);
         if (r.result != -EAGAIN) return true;
         if (selected) keep_watching(r, d, seen);
@@ -86,7 +85,7 @@ public:
                     r.result = -ECANCELED;
                     return true;
                 }
-                if (d.op || d.waiter) two_at_once(r.kind);
+                if (d.op || d.waiter) two_at_once(r);
                 object.settle_in(*this);
                 if (!selecting) {
                     d.op = &r;

@@ -51,18 +51,19 @@ class connect_op : public io_op<connect_op> {
 public:
     struct lossy {};
     using lossless = lossy;
-    connect_op(const io_handle& h, const endpoint& to) noexcept
-        : io_op(h.object(), io_kind::connect, nullptr, 0) {
+    connect_op(const io_handle& h, const endpoint& to, std::source_location where) noexcept
+        : io_op(h.object(), io_kind::connect, nullptr, 0), where_(where) {
         size = to_sockaddr(to, address_);
     }
     connect_op(connect_op&&) noexcept = default;
     void prepare() noexcept { data = &address_; }
     rt::result<void> await_resume() const noexcept { return failure(); }
     const char* what() const noexcept { return "rt::tcp_stream::connect"; }
-    std::source_location where() const noexcept { return std::source_location::current(); }
+    std::source_location where() const noexcept { return where_; }
 
 private:
     sockaddr_storage address_;
+    std::source_location where_;
 };
 
 std::error_code last_error() noexcept { return {errno, std::system_category()}; }
@@ -176,9 +177,9 @@ std::pair<tcp_reader, tcp_writer> tcp_stream::split() && {
     return {tcp_reader(std::move(handle_)), tcp_writer(std::move(other))};
 }
 
-tcp_stream tcp_stream::unsplit(tcp_reader reader, tcp_writer writer) {
+tcp_stream tcp_stream::unsplit(tcp_reader reader, tcp_writer writer, here where) {
     if (!(reader.handle() == writer.handle()))
-        misuse("tcp_stream::unsplit of halves of two streams");
+        misuse("tcp_stream::unsplit of halves of two streams", where);
     auto handle = std::move(writer).release();
     return tcp_stream(std::move(handle));
 }
@@ -186,17 +187,17 @@ tcp_stream tcp_stream::unsplit(tcp_reader reader, tcp_writer writer) {
 result<endpoint> tcp_stream::local() const { return detail::name_of(handle_, false); }
 result<endpoint> tcp_stream::peer() const { return detail::name_of(handle_, true); }
 
-io_task<tcp_stream> tcp_stream::connect(endpoint to) {
+io_task<tcp_stream> tcp_stream::connect(endpoint to, here where) {
     auto socket = detail::make_socket(to, false);
     if (!socket) co_return socket.error();
-    co_await detail::connect_op(*socket, to).or_return();
+    co_await detail::connect_op(*socket, to, where).or_return();
     co_return tcp_stream(*std::move(socket));
 }
 
-io_task<tcp_stream> tcp_stream::connect(std::string address) {
+io_task<tcp_stream> tcp_stream::connect(std::string address, here where) {
     auto to = parse_endpoint(address);
     if (!to) co_return to.error();
-    co_return co_await connect(*to);
+    co_return co_await connect(*to, where);
 }
 
 }  // namespace rt

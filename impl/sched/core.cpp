@@ -10,6 +10,7 @@ module;
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <thread>
 #include <utility>
@@ -77,7 +78,7 @@ void runtime_core::start() {
         for (unsigned i = 0; i < workers_.size(); ++i)
             threads_.emplace_back([self = shared_from_this(), i] { self->run_thread(i); });
     } catch (...) {
-        shutdown({});  // ends those that were started
+        shutdown({}, {});  // ends those that were started
         throw;
     }
 }
@@ -91,10 +92,10 @@ void runtime_core::run_thread(unsigned index) noexcept {
     reactors_[index]->stop();  // on its own thread: nobody else knows when it polls no more
 }
 
-void runtime_core::run_on_caller(const std::atomic<bool>* done,
-                                 std::optional<steady_time> until) noexcept {
+void runtime_core::run_on_caller(const std::atomic<bool>* done, std::optional<steady_time> until,
+                                 std::source_location where) noexcept {
     if (caller_drives_.exchange(true))
-        misuse("block_on from two threads at once on a current_thread runtime");
+        misuse("block_on from two threads at once on a current_thread runtime", where);
     if (!done->load(std::memory_order_acquire)) {
         if (options_.on_worker_start) options_.on_worker_start(0);
         workers_[0]->drive(done, until);

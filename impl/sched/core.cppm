@@ -23,6 +23,7 @@ module;
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <source_location>
 #include <thread>
 #include <vector>
 module rt.sched:core;
@@ -42,7 +43,8 @@ public:
     runtime_core(runtime_options options, std::vector<std::shared_ptr<reactor>> reactors);
     ~runtime_core();
     void start();
-    shutdown_report shutdown(std::optional<std::chrono::nanoseconds> limit);
+    shutdown_report shutdown(std::optional<std::chrono::nanoseconds> limit,
+                             std::source_location where);
 
     // The executor of tasks in the stealing flavor.
     void post(work_item& item) noexcept override;
@@ -73,7 +75,8 @@ public:
         return stealing() ? static_cast<executor&>(*this) : *workers_[index];
     }
     executor& next_executor() noexcept;
-    void run_on_caller(const std::atomic<bool>* done, std::optional<steady_time> until) noexcept;
+    void run_on_caller(const std::atomic<bool>* done, std::optional<steady_time> until,
+                       std::source_location where) noexcept;
     [[nodiscard]] runtime_counters counters() const;
     runtime_dump dump();
     void dump_as_asked() noexcept;

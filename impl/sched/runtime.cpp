@@ -54,11 +54,11 @@ executor& executor_for_spawn_on(runtime_core& core, unsigned worker) {
 
 executor& executor_of_root(runtime_core& core) noexcept { return core.executor_at(0); }
 
-void wait_for_root(runtime_core& core, root_signal& signal) noexcept {
+void wait_for_root(runtime_core& core, root_signal& signal, std::source_location where) noexcept {
     auto& state = *signal.shared();
     auto done = [&] { return state.done.load(std::memory_order_acquire); };
     if (core.on_caller()) {
-        core.run_on_caller(&state.done, {});  // even if it has ended: by whose hand?
+        core.run_on_caller(&state.done, {}, where);  // even if it has ended: by whose hand?
         return;
     }
     std::unique_lock guard(state.mutex);
@@ -78,16 +78,18 @@ unsigned runtime_handle::worker_count() const noexcept { return core_->worker_co
 runtime::runtime(runtime&&) noexcept = default;
 runtime& runtime::operator=(runtime&& other) noexcept {
     if (this != &other) {
-        if (core_) core_->shutdown({});
+        if (core_) core_->shutdown({}, {});
         core_ = std::move(other.core_);
     }
     return *this;
 }
 runtime::~runtime() {
-    if (core_) core_->shutdown({});
+    if (core_) core_->shutdown({}, {});
 }
-shutdown_report runtime::shutdown() { return core_->shutdown({}); }
-shutdown_report runtime::shutdown(std::chrono::nanoseconds limit) { return core_->shutdown(limit); }
+shutdown_report runtime::shutdown(std::source_location where) { return core_->shutdown({}, where); }
+shutdown_report runtime::shutdown(std::chrono::nanoseconds limit, std::source_location where) {
+    return core_->shutdown(limit, where);
+}
 runtime_flavor runtime::flavor() const noexcept { return core_->options().flavor; }
 reactor_kind runtime::reactor() const noexcept { return core_->worker_at(0).io_reactor().kind(); }
 

@@ -9,6 +9,7 @@ module;
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <source_location>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -50,11 +51,13 @@ bool runtime_core::end_if_gone() noexcept {
     return n == 0;
 }
 
-shutdown_report runtime_core::shutdown(std::optional<std::chrono::nanoseconds> limit) {
+shutdown_report runtime_core::shutdown(std::optional<std::chrono::nanoseconds> limit,
+                                       std::source_location where) {
     if (runs_here())
         misuse(
             "a runtime is shut down by one of its own tasks or blocking jobs, which it would have "
-            "to wait for");
+            "to wait for",
+            where);
     if (std::exchange(shut_, true)) return {};
     std::optional<steady_time> until;
     if (limit) until = saturating_add(std::chrono::steady_clock::now(), *limit);
@@ -69,7 +72,7 @@ shutdown_report runtime_core::shutdown(std::optional<std::chrono::nanoseconds> l
             all_gone_.store(alive() == 0, std::memory_order_release);
         }
         if (on_caller()) {
-            run_on_caller(&all_gone_, until);
+            run_on_caller(&all_gone_, until, where);
         } else {
             std::unique_lock guard(end_mutex_);
             auto gone = [&] { return all_gone_.load(std::memory_order_acquire); };

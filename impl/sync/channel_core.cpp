@@ -71,8 +71,9 @@ void channel_core::drop_sender() noexcept {
     arm* receiver = nullptr;
     {
         std::lock_guard guard(lock_);
-        if (!sending_.empty() || !watching_.empty())
-            misuse("a channel's last sender is destroyed while a task waits with it");
+        if (auto* waiter = sending_.empty() ? watching_.first() : sending_.first())
+            misuse("a channel's last sender is destroyed while a task waits with it",
+                   waiter->waits_at());
         ended_.store(true, std::memory_order_release);
         receiver = claim_receiver();
     }
@@ -167,7 +168,8 @@ bool channel_core::forget_watcher(arm& watcher) noexcept {
 bool channel_core::ready_or_wait(arm& receiver, std::source_location where) noexcept {
     std::lock_guard guard(lock_);
     if (ready()) return true;
-    if (receiving_ != nullptr) misuse("two receives at once on one receiver", where);
+    if (receiving_ != nullptr)
+        misuse("two receives at once on one receiver", receiver.waits_at(where));
     receiving_ = &receiver;
     return false;
 }
@@ -209,7 +211,8 @@ void channel_core::close() noexcept {
 void channel_core::receiver_leaves() noexcept {
     {
         std::lock_guard guard(lock_);
-        if (receiving_ != nullptr) misuse("a receiver is destroyed while a task waits with it");
+        if (receiving_ != nullptr)
+            misuse("a receiver is destroyed while a task waits with it", receiving_->waits_at());
         receiver_gone_ = true;
     }
     close();

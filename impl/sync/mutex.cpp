@@ -1,13 +1,16 @@
 module;
 #include <mutex>
+#include <source_location>
 #include <utility>
 module rt.sync;
 
 namespace rt {
 
 mutex::~mutex() {
-    if (held_) misuse("a mutex is destroyed while it is locked");
-    if (!waiting_.empty()) misuse("a mutex is destroyed while a task waits for it");
+    // Who waits for it tells more than that it is locked, as it is then.
+    if (!waiting_.empty())
+        misuse("a mutex is destroyed while a task waits for it", waiting_.first()->waits_at());
+    if (held_) misuse("a mutex is destroyed while it is locked", {});
 }
 
 bool mutex::take_or_wait(detail::lock_op& op) noexcept {

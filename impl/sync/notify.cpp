@@ -1,13 +1,15 @@
 module;
 #include <atomic>
 #include <mutex>
+#include <source_location>
 #include <utility>
 module rt.sync;
 
 namespace rt {
 
 notify::~notify() {
-    if (!waiting_.empty()) misuse("a notify is destroyed while a task waits for it");
+    if (!waiting_.empty())
+        misuse("a notify is destroyed while a task waits for it", waiting_.first()->waits_at());
 }
 
 void notify::notify_one() noexcept {

@@ -15,12 +15,13 @@ arm* oneshot_core::settle_as(state final_state) noexcept {
     return std::exchange(receiving_, nullptr);
 }
 
-bool oneshot_core::publish() noexcept {
+bool oneshot_core::publish(std::source_location where) noexcept {
     arm* receiver = nullptr;
     {
         std::lock_guard guard(lock_);
         if (!watching_.empty())
-            misuse("a oneshot_sender sends while a task waits with it for the receiver's end");
+            misuse("a oneshot_sender sends while a task waits with it for the receiver's end",
+                   where);
         if (receiver_gone_) return false;
         receiver = settle_as(state::sent);
     }
@@ -32,7 +33,9 @@ void oneshot_core::sender_leaves() noexcept {
     arm* receiver = nullptr;
     {
         std::lock_guard guard(lock_);
-        if (!watching_.empty()) misuse("a oneshot_sender is destroyed while a task waits with it");
+        if (!watching_.empty())
+            misuse("a oneshot_sender is destroyed while a task waits with it",
+                   watching_.first()->waits_at());
         receiver = settle_as(state::over);
     }
     if (receiver != nullptr) receiver->complete();
@@ -58,7 +61,8 @@ bool oneshot_core::forget_watcher(arm& watcher) noexcept {
 bool oneshot_core::ready_or_wait(arm& receiver, std::source_location where) noexcept {
     std::lock_guard guard(lock_);
     if (ready()) return true;
-    if (receiving_ != nullptr) misuse("two receives at once on one oneshot_receiver", where);
+    if (receiving_ != nullptr)
+        misuse("two receives at once on one oneshot_receiver", receiver.waits_at(where));
     receiving_ = &receiver;
     return false;
 }
@@ -75,7 +79,8 @@ void oneshot_core::receiver_leaves() noexcept {
     {
         std::lock_guard guard(lock_);
         if (receiving_ != nullptr)
-            misuse("a oneshot_receiver is destroyed while a task waits with it");
+            misuse("a oneshot_receiver is destroyed while a task waits with it",
+                   receiving_->waits_at());
         receiver_gone_ = true;
         told.add_all(watching_);
     }

@@ -18,12 +18,13 @@ namespace {
 detail::acquire_op& request(detail::arm& a) noexcept { return static_cast<detail::acquire_op&>(a); }
 }  // namespace
 
-semaphore::semaphore(std::size_t permits) : available_(permits) {
-    if (permits > max()) misuse("a semaphore with more than semaphore::max() permits");
+semaphore::semaphore(std::size_t permits, std::source_location where) : available_(permits) {
+    if (permits > max()) misuse("a semaphore with more than semaphore::max() permits", where);
 }
 
 semaphore::~semaphore() {
-    if (!waiting_.empty()) misuse("a semaphore is destroyed while a task waits for it");
+    if (!waiting_.empty())
+        misuse("a semaphore is destroyed while a task waits for it", waiting_.first()->waits_at());
 }
 
 /// So many are there, and nobody who came before waits for more than there are.
@@ -84,11 +85,12 @@ result<semaphore_permit> semaphore::try_acquire(std::size_t n) noexcept {
     return request.await_resume();
 }
 
-void semaphore::release(std::size_t n) noexcept {
+void semaphore::release(std::size_t n, std::source_location where) noexcept {
     detail::claimed_arms granted;
     {
         std::lock_guard guard(lock_);
-        if (n > max() - available_) misuse("a semaphore gets more than semaphore::max() permits");
+        if (n > max() - available_)
+            misuse("a semaphore gets more than semaphore::max() permits", where);
         available_ += n;
         serve(granted);
     }
@@ -125,10 +127,10 @@ std::size_t semaphore::available() const noexcept {
     return available_;
 }
 
-void semaphore_permit::merge(semaphore_permit&& other) noexcept {
+void semaphore_permit::merge(semaphore_permit&& other, std::source_location where) noexcept {
     if (other.semaphore_ == nullptr) return;
     if (semaphore_ == nullptr) semaphore_ = other.semaphore_;
-    if (semaphore_ != other.semaphore_) misuse("permits of two semaphores are merged");
+    if (semaphore_ != other.semaphore_) misuse("permits of two semaphores are merged", where);
     count_ += std::exchange(other.count_, 0);
 }
 

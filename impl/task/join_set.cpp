@@ -152,7 +152,7 @@ bool join_list::next_op::try_now() noexcept { return list_->ready(); }
 bool join_list::next_op::enlist() noexcept {
     std::lock_guard guard(list_->lock_);
     if (list_->is_ready()) return true;
-    if (list_->waiting_) misuse("two next() of one join_set at once", where_);
+    if (list_->waiting_) misuse("two next() of one join_set at once", waits_at(where_));
     list_->waiting_ = this;
     return false;
 }
@@ -167,7 +167,7 @@ bool join_list::next_op::delist() noexcept {
 task_state* join_list::next_op::take() noexcept {
     std::lock_guard guard(list_->lock_);
     if (!list_->is_ready())
-        misuse("what a next() of a join_set had won was taken or stopped before", where_);
+        misuse("what a next() of a join_set had won was taken or stopped before", waits_at(where_));
     return list_->pop();
 }
 

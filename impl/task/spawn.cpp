@@ -109,10 +109,10 @@ void task_state::release() noexcept {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
 }
 
-bool task_state::enlist(detail::arm& joiner) noexcept {
+bool task_state::enlist(detail::arm& joiner, std::source_location where) noexcept {
     std::lock_guard guard(lock_);
     if (ended()) return true;
-    if (joiner_) misuse("two joins of one task at once", identity.spawned_at);
+    if (joiner_) misuse("two joins of one task at once", where);
     joiner_ = &joiner;
     return false;
 }

@@ -20,12 +20,14 @@ test_executor::~test_executor() {
     check_thread();
     if (!stop_all())
         misuse("an rt::test_runtime ends while tasks wait that were stopped and do not end: " +
-               to_string(dump()));
+                   to_string(dump()),
+               {});
 }
 
 void test_executor::check_thread() const noexcept {
     if (std::this_thread::get_id() != thread_)
-        misuse("an rt::test_runtime is reached from another thread: its run would not be repeated");
+        misuse("an rt::test_runtime is reached from another thread: its run would not be repeated",
+               {});
 }
 
 void test_executor::post(work_item& item) noexcept {

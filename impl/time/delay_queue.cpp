@@ -15,7 +15,8 @@ module rt.time;
 namespace rt::detail {
 
 delay_heap::~delay_heap() {
-    if (waiting_) misuse("a delay_queue is destroyed while a task waits for it");
+    if (waiting_)
+        misuse("a delay_queue is destroyed while a task waits for it", waiting_->waits_at());
 }
 
 namespace {
@@ -176,7 +177,7 @@ bool delay_heap::next_op::try_now() noexcept {
 }
 
 bool delay_heap::next_op::enlist() noexcept {
-    if (owner_->waiting_) misuse("two tasks wait for one delay_queue at once", where_);
+    if (owner_->waiting_) misuse("two tasks wait for one delay_queue at once", waits_at(where_));
     owner_->waiting_ = this;
     owner_->rearm();
     return false;

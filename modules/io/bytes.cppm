@@ -10,6 +10,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <source_location>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -39,8 +40,9 @@ inline std::span<const std::byte> as_bytes(std::string_view text) noexcept {
 
 namespace detail {
 /// A reader or writer that reports more than it was given would corrupt memory: misuse.
-inline std::size_t checked_count(std::size_t count, std::size_t given) noexcept {
-    if (count > given) misuse("a reader or writer reports more bytes than it was given");
+inline std::size_t checked_count(std::size_t count, std::size_t given,
+                                 std::source_location where) noexcept {
+    if (count > given) misuse("a reader or writer reports more bytes than it was given", where);
     return count;
 }
 }  // namespace detail
@@ -49,12 +51,13 @@ inline std::size_t checked_count(std::size_t count, std::size_t given) noexcept 
 /// came in any case. Stopped in the middle, what came is in the buffer and lost to the stream: so
 /// it may not lose a select.
 template <reader R>
-io_task<> read_exact(R& from, std::span<std::byte> buffer, std::size_t* received = nullptr) {
+io_task<> read_exact(R& from, std::span<std::byte> buffer, std::size_t* received = nullptr,
+                     std::source_location where = std::source_location::current()) {
     std::size_t filled = 0;
     if (received) *received = 0;
     while (filled < buffer.size()) {
         auto rest = buffer.subspan(filled);
-        auto n = detail::checked_count(co_await from.read(rest).or_return(), rest.size());
+        auto n = detail::checked_count(co_await from.read(rest).or_return(), rest.size(), where);
         if (n == 0) co_return errc::unexpected_end;
         filled += n;
         if (received) *received = filled;
@@ -64,9 +67,10 @@ io_task<> read_exact(R& from, std::span<std::byte> buffer, std::size_t* received
 
 /// Writes all of the buffer. It may not lose a select: how much was written would be unknown.
 template <writer W>
-io_task<> write_all(W& to, std::span<const std::byte> buffer) {
+io_task<> write_all(W& to, std::span<const std::byte> buffer,
+                    std::source_location where = std::source_location::current()) {
     while (!buffer.empty()) {
-        auto n = detail::checked_count(co_await to.write(buffer).or_return(), buffer.size());
+        auto n = detail::checked_count(co_await to.write(buffer).or_return(), buffer.size(), where);
         buffer = buffer.subspan(n);
     }
     co_return {};
@@ -74,15 +78,16 @@ io_task<> write_all(W& to, std::span<const std::byte> buffer) {
 
 /// From a reader to a writer until the reader ends: how much went across.
 template <reader R, writer W>
-io_task<std::uint64_t> copy(R& from, W& to) {
+io_task<std::uint64_t> copy(R& from, W& to,
+                            std::source_location where = std::source_location::current()) {
     constexpr std::size_t room = 16 * 1024;
     auto buffer = std::make_unique_for_overwrite<std::byte[]>(room);
     std::uint64_t total = 0;
     for (;;) {
         std::span all(buffer.get(), room);
-        auto n = detail::checked_count(co_await from.read(all).or_return(), room);
+        auto n = detail::checked_count(co_await from.read(all).or_return(), room, where);
         if (n == 0) co_return total;
-        co_await write_all(to, all.first(n)).or_return();
+        co_await write_all(to, all.first(n), where).or_return();
         total += n;
     }
 }

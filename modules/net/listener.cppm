@@ -146,8 +146,9 @@ struct serve_options {
 /// Either stops the connections too, and waits for them; so `serve`, of which each worker has a
 /// copy, may borrow from the caller.
 template <class F>
-io_task<> serve_each(endpoint at, F serve, serve_options options = {}) {
-    auto workers = detail::workers_here(std::source_location::current());
+io_task<> serve_each(endpoint at, F serve, serve_options options = {},
+                     std::source_location where = std::source_location::current()) {
+    auto workers = detail::workers_here(where);
     if (workers > 1 && !options.bind.reuse_port && at.port != 0) {
         // Sharing the port among our workers must not share it with another server.
         (void)co_await tcp_listener::bind(at, options.bind).or_return();
@@ -166,10 +167,11 @@ io_task<> serve_each(endpoint at, F serve, serve_options options = {}) {
 }
 /// The same for an address as text: "127.0.0.1:8080".
 template <class F>
-io_task<> serve_each(std::string address, F serve, serve_options options = {}) {
+io_task<> serve_each(std::string address, F serve, serve_options options = {},
+                     std::source_location where = std::source_location::current()) {
     auto at = parse_endpoint(address);
     if (!at) co_return at.error();
-    co_return co_await serve_each(*at, std::move(serve), std::move(options));
+    co_return co_await serve_each(*at, std::move(serve), std::move(options), where);
 }
 
 }  // namespace rt

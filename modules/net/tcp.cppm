@@ -239,8 +239,8 @@ public:
     /// Waits until the connection stands. A stop gives it up and closes the socket. Not for select.
     /// Errors: connect(2), errc::invalid_address for a text that is no address (names are not
     /// resolved).
-    static io_task<tcp_stream> connect(endpoint to);
-    static io_task<tcp_stream> connect(std::string address);
+    static io_task<tcp_stream> connect(endpoint to, here where = here::current());
+    static io_task<tcp_stream> connect(std::string address, here where = here::current());
 
     /// Waits for bytes: how many came, 0 at the end. Resumes on the task's executor. Lossless: a
     /// loser has read nothing. A stop withdraws it. Errors: recv(2), errc::closed after close().
@@ -278,7 +278,8 @@ public:
     /// Two halves that may live in two tasks.
     [[nodiscard]] std::pair<tcp_reader, tcp_writer> split() &&;
     /// Halves of one stream, together again; misuse for strangers.
-    [[nodiscard]] static tcp_stream unsplit(tcp_reader reader, tcp_writer writer);
+    [[nodiscard]] static tcp_stream unsplit(tcp_reader reader, tcp_writer writer,
+                                            here where = here::current());
 
     [[nodiscard]] result<endpoint> local() const;
     [[nodiscard]] result<endpoint> peer() const;

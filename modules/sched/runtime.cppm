@@ -92,13 +92,13 @@ private:
 
 /// The guard stands first: parameters go in reverse order, so it fires when the body is gone.
 template <class T>
-task<> run_root(fires_at_end, task<T> body, typed_link<T>& outcome) {
+task<> run_root(fires_at_end, task<T> body, typed_link<T>& outcome, std::source_location where) {
     try {
         if constexpr (std::is_void_v<T>) {
-            co_await std::move(body);
+            co_await std::move(body).enter(where);
             outcome.outcome.template emplace<1>();
         } else {
-            outcome.outcome.template emplace<1>(co_await std::move(body));
+            outcome.outcome.template emplace<1>(co_await std::move(body).enter(where));
         }
     } catch (...) {
         outcome.outcome.template emplace<2>(std::current_exception());
@@ -109,7 +109,7 @@ task<> run_root(fires_at_end, task<T> body, typed_link<T>& outcome) {
 executor& executor_for_spawn(runtime_core& core) noexcept;
 executor& executor_for_spawn_on(runtime_core& core, unsigned worker);
 executor& executor_of_root(runtime_core& core) noexcept;
-void wait_for_root(runtime_core& core, root_signal& signal) noexcept;
+void wait_for_root(runtime_core& core, root_signal& signal, std::source_location where) noexcept;
 void check_may_block(std::source_location where) noexcept;
 
 }  // namespace detail
@@ -177,9 +177,9 @@ public:
         {
             auto handle = detail::spawn_into(
                 detail::executor_of_root(*core_),
-                detail::run_root(detail::fires_at_end(signal), std::move(body), outcome), "root",
-                where);
-            detail::wait_for_root(*core_, signal);
+                detail::run_root(detail::fires_at_end(signal), std::move(body), outcome, where),
+                "root", where);
+            detail::wait_for_root(*core_, signal, where);
             // Its frame has gone; its worker is taking it off the runtime's list.
             while (!handle.done()) std::this_thread::yield();
         }
@@ -208,8 +208,9 @@ public:
     /// Stops every task, joins them and ends the workers. A limit: what has not ended by then is
     /// left where it is, for ever, and reported; 0 returns at once. Not from within a task of this
     /// runtime.
-    shutdown_report shutdown();
-    shutdown_report shutdown(std::chrono::nanoseconds limit);
+    shutdown_report shutdown(std::source_location where = std::source_location::current());
+    shutdown_report shutdown(std::chrono::nanoseconds limit,
+                             std::source_location where = std::source_location::current());
 
 private:
     explicit runtime(std::shared_ptr<detail::runtime_core> core) : core_(std::move(core)) {}

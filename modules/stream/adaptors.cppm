@@ -108,6 +108,11 @@ stream<typename S::value_type> take_generator(S from, std::size_t n) {
 /// task that awaits next(). Lossless if the source is.
 template <stream_of_values S, class F>
 auto map(S from, F f) {
+    static_assert(std::is_invocable_v<F&, typename S::value_type>,
+                  "rt::map(stream, f): f takes a value of the stream");
+    static_assert(!std::is_void_v<std::invoke_result_t<F&, typename S::value_type>>,
+                  "rt::map(stream, f): f returns a value; to do something with each, loop: "
+                  "while (auto value = co_await stream.next())");
     if constexpr (lossless_stream<S>) {
         return detail::staged(detail::map_stage<S, F>{std::move(from), std::move(f)});
     } else {
@@ -119,6 +124,8 @@ auto map(S from, F f) {
 /// whoever wins the select.
 template <stream_of_values S, class P>
 auto filter(S from, P keep) {
+    static_assert(std::is_invocable_r_v<bool, P&, const typename S::value_type&>,
+                  "rt::filter(stream, keep): keep(const value&) returns a bool");
     if constexpr (lossless_stream<S>) {
         return detail::staged(detail::filter_stage<S, P>{std::move(from), std::move(keep)});
     } else {

@@ -73,11 +73,12 @@ struct throttle_stage {
 };
 
 template <class S>
-stream<typename S::value_type> throttle_generator(S from, std::chrono::nanoseconds period) {
+stream<typename S::value_type> throttle_generator(S from, std::chrono::nanoseconds period,
+                                                  std::source_location where) {
     while (auto value = co_await from.next()) {
-        auto next = saturating_add(co_await this_task::now(), period);
+        auto next = saturating_add(co_await this_task::now(where), period);
         co_yield *std::move(value);
-        co_await sleep_until(next);
+        co_await sleep_until(next, where);
     }
 }
 
@@ -106,7 +107,7 @@ auto throttle(S from, std::chrono::duration<Rep, Period> period,
         return detail::staged(
             detail::throttle_stage<S>{std::move(from), detail::to_nanoseconds(period), where});
     } else {
-        return detail::throttle_generator(std::move(from), detail::to_nanoseconds(period));
+        return detail::throttle_generator(std::move(from), detail::to_nanoseconds(period), where);
     }
 }
 

@@ -74,14 +74,14 @@ public:
         : owner_(&owner), where_(where) {}
     broadcast_recv_op(broadcast_recv_op&& other) noexcept = default;
 
-    bool try_now() const noexcept { return owner_->state().ready(owner_->seen_); }
-    bool enlist() noexcept { return owner_->state().ready_or_wait(owner_->seen_, *this); }
-    bool delist() noexcept { return owner_->state().forget(*this); }
+    bool try_now() const noexcept { return owner_->state(where_).ready(owner_->seen_); }
+    bool enlist() noexcept { return owner_->state(where_).ready_or_wait(owner_->seen_, *this); }
+    bool delist() noexcept { return owner_->state(where_).forget(*this); }
     /// For or_return(): known before the value is taken.
     [[nodiscard]] std::error_code failure() noexcept {
         if (!settled_) {
             settled_ = true;
-            value_ = owner_->settle(error_);
+            value_ = owner_->settle(error_, where_);
         }
         return error_;
     }
@@ -138,17 +138,25 @@ public:
 
     /// Sends at once, from any thread: how many receivers it goes to; errc::closed when there is
     /// none, and then the value stays with the caller.
-    result<std::size_t> send(T&& value) {
-        auto count = this->state().send(value);
+    result<std::size_t> send(T&& value,
+                             std::source_location where = std::source_location::current()) {
+        auto count = this->state(where).send(value);
         if (count == 0) return errc::closed;
         return count;
     }
-    result<std::size_t> send(const T& value) { return send(T(value)); }
-    /// Another receiver, which gets what is sent from now on.
-    [[nodiscard]] broadcast_receiver<T> subscribe() const {
-        return broadcast_receiver<T>(this->state_, this->state().add_receiver());
+    result<std::size_t> send(const T& value,
+                             std::source_location where = std::source_location::current()) {
+        return send(T(value), where);
     }
-    [[nodiscard]] std::size_t receivers() const noexcept { return this->state().receivers(); }
+    /// Another receiver, which gets what is sent from now on.
+    [[nodiscard]] broadcast_receiver<T> subscribe(
+        std::source_location where = std::source_location::current()) const {
+        return broadcast_receiver<T>(this->state_, this->state(where).add_receiver());
+    }
+    [[nodiscard]] std::size_t receivers(
+        std::source_location where = std::source_location::current()) const noexcept {
+        return this->state(where).receivers();
+    }
 
 private:
     friend std::pair<broadcast_sender<T>, broadcast_receiver<T>> broadcast<T>(std::size_t,
@@ -179,11 +187,11 @@ public:
         return detail::broadcast_recv_op<T>(*this, where);
     }
     /// The next value if it is there: std::errc::operation_would_block when it is not.
-    result<T> try_recv() {
+    result<T> try_recv(std::source_location where = std::source_location::current()) {
         std::error_code error;
-        if (!this->state().ready(this->seen_))
+        if (!this->state(where).ready(this->seen_))
             return std::make_error_code(std::errc::operation_would_block);
-        auto value = settle(error);
+        auto value = settle(error, where);
         if (error) return error;
         return T(*value);
     }
@@ -194,8 +202,9 @@ public:
     /// How many values the last errc::lagged stood for.
     [[nodiscard]] std::uint64_t missed() const noexcept { return missed_; }
     /// Another receiver of the same channel, which gets what is sent from now on.
-    [[nodiscard]] broadcast_receiver resubscribe() const {
-        return broadcast_receiver(this->state_, this->state().add_receiver());
+    [[nodiscard]] broadcast_receiver resubscribe(
+        std::source_location where = std::source_location::current()) const {
+        return broadcast_receiver(this->state_, this->state(where).add_receiver());
     }
 
 private:
@@ -208,9 +217,9 @@ private:
         : base(std::move(state), place) {}
 
     /// Once ready: moves on by a value, over what is lost, or not at all.
-    std::shared_ptr<const T> settle(std::error_code& error) noexcept {
+    std::shared_ptr<const T> settle(std::error_code& error, std::source_location where) noexcept {
         std::uint64_t missed = 0;
-        auto value = this->state().at(this->seen_, missed);
+        auto value = this->state(where).at(this->seen_, missed);
         if (value) {
             ++this->seen_;
         } else if (missed != 0) {

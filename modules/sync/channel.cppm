@@ -53,18 +53,19 @@ public:
 
     /// Delivers the value without waiting, once; also after receiver::close(). errc::closed when
     /// the receiver has been destroyed: the value then stays with the caller.
-    result<void> send(T&& value) noexcept {
+    result<void> send(T&& value,
+                      std::source_location where = std::source_location::current()) noexcept {
         auto* state = std::exchange(state_, nullptr);
-        if (state == nullptr) misuse("a permit is used twice");
+        if (state == nullptr) misuse("a permit is used twice", where);
         bool delivered = state->deliver(std::addressof(value));
         state->drop_sender();
         if (!delivered) return errc::closed;
         return {};
     }
-    result<void> send(const T& value)
+    result<void> send(const T& value, std::source_location where = std::source_location::current())
         requires std::copy_constructible<T>
     {
-        return send(T(value));
+        return send(T(value), where);
     }
     void swap(permit& other) noexcept { std::swap(state_, other.state_); }
 
@@ -78,7 +79,7 @@ namespace detail {
 
 /// What the senders of bounded and unbounded channels share: their count, and the end.
 template <class T>
-class channel_sender {
+class channel_sender : can_be_sent<T> {
 public:
     using value_type = T;
 
@@ -98,14 +99,17 @@ public:
     /// co_await tx.closed(): waits until the receiver is closed or gone. Withdrawn by a stop; may
     /// lose a select.
     auto closed(std::source_location where = std::source_location::current()) noexcept {
-        return closed_op<channel_core>(state(), where);
+        return closed_op<channel_core>(state(where), where);
     }
-    [[nodiscard]] bool is_closed() const noexcept { return state().closed(); }
+    [[nodiscard]] bool is_closed(
+        std::source_location where = std::source_location::current()) const noexcept {
+        return state(where).closed();
+    }
 
 protected:
     explicit channel_sender(channel_state<T>& state) noexcept : state_(&state) {}
-    channel_state<T>& state() const noexcept {
-        if (state_ == nullptr) misuse("a sender that was moved from is used");
+    channel_state<T>& state(std::source_location where) const noexcept {
+        if (state_ == nullptr) misuse("a sender that was moved from is used", where);
         return *state_;
     }
 
@@ -132,41 +136,48 @@ public:
     /// withdraws it; it may lose a select.
     auto send(T&& value [[clang::lifetimebound]],
               std::source_location where = std::source_location::current()) noexcept {
-        return detail::send_op<T>(state(), std::addressof(value), where);
+        return detail::send_op<T>(state(where), std::addressof(value), where);
     }
     auto send(const T& value, std::source_location where = std::source_location::current())
         requires std::copy_constructible<T>
     {
-        return detail::send_copy_op<T>(state(), value, where);
+        return detail::send_copy_op<T>(state(where), value, where);
     }
     /// Sends if there is a place: std::errc::operation_would_block when there is none, errc::closed
     /// as above. The value is taken only on success.
-    result<void> try_send(T&& value) noexcept {
+    result<void> try_send(T&& value,
+                          std::source_location where = std::source_location::current()) noexcept {
         detail::space_request request{std::addressof(value)};
-        if (!state().admit(request)) return std::make_error_code(std::errc::operation_would_block);
+        if (!state(where).admit(request))
+            return std::make_error_code(std::errc::operation_would_block);
         if (request.verdict == detail::admission::closed) return errc::closed;
         return {};
     }
-    result<void> try_send(const T& value)
+    result<void> try_send(const T& value,
+                          std::source_location where = std::source_location::current())
         requires std::copy_constructible<T>
     {
-        return try_send(T(value));
+        return try_send(T(value), where);
     }
     /// co_await tx.reserve(): waits for a place as send does, and keeps it: result<permit<T>>. For
     /// a value that should not be made before it can be sent. Withdrawn, it has reserved nothing;
     /// it may lose a select.
     auto reserve(std::source_location where = std::source_location::current()) noexcept {
-        return detail::reserve_op<T>(state(), nullptr, where);
+        return detail::reserve_op<T>(state(where), nullptr, where);
     }
     /// send(), for a thread that is not the runtime's: it stands still meanwhile. Misuse in a task.
     result<void> blocking_send(T value,
                                std::source_location where = std::source_location::current()) {
         return sync_wait(send(std::move(value), where), where);
     }
-    [[nodiscard]] std::size_t capacity() const noexcept { return state().capacity(); }
+    [[nodiscard]] std::size_t capacity(
+        std::source_location where = std::source_location::current()) const noexcept {
+        return state(where).capacity();
+    }
     /// Does not keep the channel open.
-    [[nodiscard]] weak_sender<sender> downgrade() const noexcept {
-        return weak_sender<sender>(state());
+    [[nodiscard]] weak_sender<sender> downgrade(
+        std::source_location where = std::source_location::current()) const noexcept {
+        return weak_sender<sender>(state(where));
     }
 
 private:
@@ -183,20 +194,22 @@ class unbounded_sender : public detail::channel_sender<T> {
 public:
     /// Sends at once, from any thread: errc::closed when the receiver was closed or is gone, and
     /// the value stays with the caller. Throws std::bad_alloc, and has sent nothing then.
-    result<void> send(T&& value) {
-        state().prepare();
+    result<void> send(T&& value, std::source_location where = std::source_location::current()) {
+        auto& state = this->state(where);
+        state.prepare();
         detail::space_request request{std::addressof(value)};
-        (void)state().admit(request);
+        (void)state.admit(request);
         if (request.verdict == detail::admission::closed) return errc::closed;
         return {};
     }
-    result<void> send(const T& value)
+    result<void> send(const T& value, std::source_location where = std::source_location::current())
         requires std::copy_constructible<T>
     {
-        return send(T(value));
+        return send(T(value), where);
     }
-    [[nodiscard]] weak_sender<unbounded_sender> downgrade() const noexcept {
-        return weak_sender<unbounded_sender>(state());
+    [[nodiscard]] weak_sender<unbounded_sender> downgrade(
+        std::source_location where = std::source_location::current()) const noexcept {
+        return weak_sender<unbounded_sender>(state(where));
     }
 
 private:
@@ -259,7 +272,7 @@ public:
     /// Resumes on the awaiting task's executor. A stop withdraws it; it may lose a select: the
     /// value stays in the channel until the await returns it.
     auto recv(std::source_location where = std::source_location::current()) noexcept {
-        return detail::recv_op<T>(state(), where);
+        return detail::recv_op<T>(state(where), where);
     }
     /// recv(), for whoever takes any stream.
     auto next(std::source_location where = std::source_location::current()) noexcept {
@@ -267,10 +280,11 @@ public:
     }
     /// The next value if it is there: std::errc::operation_would_block when it is not, errc::closed
     /// at the end.
-    result<T> try_recv() {
-        if (auto value = state().take()) return std::move(*value);
-        if (!state().ready()) return std::make_error_code(std::errc::operation_would_block);
-        if (auto value = state().take()) return std::move(*value);  // it came between the two
+    result<T> try_recv(std::source_location where = std::source_location::current()) {
+        auto& state = this->state(where);
+        if (auto value = state.take()) return std::move(*value);
+        if (!state.ready()) return std::make_error_code(std::errc::operation_would_block);
+        if (auto value = state.take()) return std::move(*value);  // it came between the two
         return errc::closed;
     }
     /// co_await rx.recv_many(values, n): waits for at least one value, appends those that are
@@ -278,7 +292,7 @@ public:
     /// outlive it. As recv otherwise.
     auto recv_many(std::vector<T>& values, std::size_t n,
                    std::source_location where = std::source_location::current()) noexcept {
-        return detail::recv_many_op<T>(state(), values, n, where);
+        return detail::recv_many_op<T>(state(where), values, n, where);
     }
     /// recv(), for a thread that is not the runtime's: it stands still meanwhile. Misuse in a task.
     std::optional<T> blocking_recv(std::source_location where = std::source_location::current()) {
@@ -286,7 +300,9 @@ public:
     }
     /// Refuses further sends; waiting ones end with errc::closed. What is queued can be received,
     /// and what permits still send; then comes the end.
-    void close() noexcept { state().close(); }
+    void close(std::source_location where = std::source_location::current()) noexcept {
+        state(where).close();
+    }
     void swap(receiver& other) noexcept { std::swap(state_, other.state_); }
 
 private:
@@ -294,8 +310,8 @@ private:
     template <class U>
     friend std::pair<unbounded_sender<U>, receiver<U>> unbounded_channel();
     explicit receiver(detail::channel_state<T>& state) noexcept : state_(&state) {}
-    detail::channel_state<T>& state() const noexcept {
-        if (state_ == nullptr) misuse("a receiver that was moved from is used");
+    detail::channel_state<T>& state(std::source_location where) const noexcept {
+        if (state_ == nullptr) misuse("a receiver that was moved from is used", where);
         return *state_;
     }
     detail::channel_state<T>* state_;

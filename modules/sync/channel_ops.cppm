@@ -26,12 +26,19 @@ class permit;
 
 namespace detail {
 
+/// What is asked before anything is made of T, so that its message comes first.
+template <class T>
+struct can_be_sent {
+    static_assert(std::is_object_v<T> && !std::is_const_v<T>,
+                  "a channel carries values, which are moved: send a pointer or a "
+                  "std::reference_wrapper instead of a reference, and no const");
+};
+
 template <class T>
 class send_op;
 
 template <class T>
 class channel_state final : public channel_core {
-    static_assert(std::is_object_v<T> && !std::is_const_v<T>);
     // Asked of the constructor alone: a destructor may throw.
     static_assert(
         noexcept(::new (static_cast<void*>(nullptr)) T(std::declval<T&&>())),
@@ -273,7 +280,8 @@ public:
     bool delist() noexcept { return state_->forget_receiver(*this); }
     std::optional<T> await_resume() {
         auto value = state_->take();
-        if (!value && !state_->ended()) misuse("two receives at once on one receiver", where_);
+        if (!value && !state_->ended())
+            misuse("two receives at once on one receiver", this->waits_at(where_));
         return value;
     }
     const char* what() const noexcept { return "rt::receiver::recv"; }
@@ -300,7 +308,7 @@ public:
     std::size_t await_resume() {
         auto count = state_->take_many(*values_, most_);
         if (count == 0 && most_ != 0 && !state_->ended())
-            misuse("two receives at once on one receiver", where_);
+            misuse("two receives at once on one receiver", this->waits_at(where_));
         return count;
     }
     const char* what() const noexcept { return "rt::receiver::recv_many"; }

@@ -36,7 +36,7 @@ public:
     oneshot_core& operator=(const oneshot_core&) = delete;
 
     /// The value is in its place; false: the receiver is gone.
-    bool publish() noexcept;
+    bool publish(std::source_location where) noexcept;
     /// Without having sent: the receiver gets nothing.
     void sender_leaves() noexcept;
     bool closed() noexcept;
@@ -130,7 +130,7 @@ std::pair<oneshot_sender<T>, oneshot_receiver<T>> oneshot() {
 
 /// Dropping it without having sent ends the receiver.
 template <class T>
-class oneshot_sender {
+class oneshot_sender : detail::can_be_sent<T> {
 public:
     using value_type = T;
 
@@ -154,7 +154,7 @@ public:
         state.value.emplace(std::move(value));
         state_ = nullptr;
         std::optional<T> refused;
-        if (!state.publish()) refused = std::exchange(state.value, std::nullopt);
+        if (!state.publish(where)) refused = std::exchange(state.value, std::nullopt);
         state.release();
         return refused;
     }

@@ -77,7 +77,8 @@ public:
     /// Lets them go for good: the semaphore has so many fewer.
     void forget() noexcept { count_ = 0; }
     /// Takes the other's permits over; misuse for those of another semaphore.
-    void merge(semaphore_permit&& other) noexcept;
+    void merge(semaphore_permit&& other,
+               std::source_location where = std::source_location::current()) noexcept;
     /// n of its permits as one of their own; empty if it has fewer, and then it keeps all.
     [[nodiscard]] std::optional<semaphore_permit> split(std::size_t n) noexcept;
 
@@ -97,7 +98,8 @@ public:
     }
 
     /// Misuse for more than max().
-    explicit semaphore(std::size_t permits);
+    explicit semaphore(std::size_t permits,
+                       std::source_location where = std::source_location::current());
     semaphore(const semaphore&) = delete;
     semaphore& operator=(const semaphore&) = delete;
     ~semaphore();
@@ -116,7 +118,8 @@ public:
     [[nodiscard]] result<semaphore_permit> try_acquire(std::size_t n = 1) noexcept;
 
     /// Adds permits, or gives back what was forgotten. Misuse beyond max(). Any thread.
-    void release(std::size_t n = 1) noexcept;
+    void release(std::size_t n = 1,
+                 std::source_location where = std::source_location::current()) noexcept;
     /// Takes up to n of the permits that nobody has, for good; tells how many.
     std::size_t forget(std::size_t n) noexcept;
     /// Ends all waiting requests, and those to come, with errc::closed. Permits that are out stay

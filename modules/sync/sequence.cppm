@@ -5,6 +5,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <source_location>
 #include <utility>
 export module rt.sync:sequence;
 import rt.task;
@@ -75,8 +76,8 @@ protected:
     ~sending_end() {
         if (state_) state_->drop_sender();
     }
-    State& state() const noexcept {
-        if (!state_) misuse("a sender that was moved from is used");
+    State& state(std::source_location where) const noexcept {
+        if (!state_) misuse("a sender that was moved from is used", where);
         return *state_;
     }
     std::shared_ptr<State> state_;
@@ -101,8 +102,8 @@ protected:
     ~receiving_end() {
         if (state_) state_->drop_receiver();
     }
-    State& state() const noexcept {
-        if (!state_) misuse("a receiver that was moved from is used");
+    State& state(std::source_location where) const noexcept {
+        if (!state_) misuse("a receiver that was moved from is used", where);
         return *state_;
     }
     std::shared_ptr<State> state_;

@@ -58,17 +58,17 @@ public:
         : owner_(&owner), where_(where) {}
     changed_op(changed_op&& other) noexcept = default;
 
-    bool try_now() const noexcept { return owner_->state().ready(owner_->seen_); }
-    bool enlist() noexcept { return owner_->state().ready_or_wait(owner_->seen_, *this); }
-    bool delist() noexcept { return owner_->state().forget(*this); }
+    bool try_now() const noexcept { return owner_->state(where_).ready(owner_->seen_); }
+    bool enlist() noexcept { return owner_->state(where_).ready_or_wait(owner_->seen_, *this); }
+    bool delist() noexcept { return owner_->state(where_).forget(*this); }
     /// A last value that was not seen comes before the end.
     [[nodiscard]] std::error_code failure() const noexcept {
-        if (owner_->has_changed()) return {};
+        if (owner_->has_changed(where_)) return {};
         return errc::closed;
     }
     result<void> await_resume() noexcept {
         if (auto error = failure()) return error;
-        owner_->mark_seen();
+        owner_->mark_seen(where_);
         return {};
     }
     const char* what() const noexcept { return "rt::watch_receiver::changed"; }
@@ -89,7 +89,7 @@ public:
     watch_next_op(watch_next_op&& other) noexcept = default;
     std::optional<T> await_resume() {
         if (this->failure()) return std::nullopt;
-        return this->owner_->get_and_see();
+        return this->owner_->get_and_see(this->where());
     }
 };
 
@@ -115,53 +115,61 @@ public:
 
     /// A new value; errc::closed when nobody receives any more: the value is set all the same, for
     /// those who subscribe later.
-    result<void> send(T value) {
+    result<void> send(T value, std::source_location where = std::source_location::current()) {
+        auto& state = this->state(where);
         {
-            std::lock_guard guard(state().mutex);
-            std::swap(state().value, value);  // the old one goes outside the lock
+            std::lock_guard guard(state.mutex);
+            std::swap(state.value, value);  // the old one goes outside the lock
         }
-        state().changed();
-        if (state().closed()) return errc::closed;
+        state.changed();
+        if (state.closed()) return errc::closed;
         return {};
     }
     /// f(T&) changes the value in place, and all are told. If f throws, nobody is, and the value is
     /// what f has left.
     template <class F>
-    void modify(F&& f) {
-        modify_if([&](T& value) {
+    void modify(F&& f, std::source_location where = std::source_location::current()) {
+        auto always = [&](T& value) {
             std::invoke(f, value);
             return true;
-        });
+        };
+        modify_if(always, where);
     }
     /// As modify, but all are told only if f returns true; so does this then.
     template <class F>
-    bool modify_if(F&& f) {
+    bool modify_if(F&& f, std::source_location where = std::source_location::current()) {
+        auto& state = this->state(where);
         {
-            std::lock_guard guard(state().mutex);
-            if (!std::invoke(f, state().value)) return false;
+            std::lock_guard guard(state.mutex);
+            if (!std::invoke(f, state.value)) return false;
         }
-        state().changed();
+        state.changed();
         return true;
     }
     /// f(const T&), under the lock.
     template <class F>
-    decltype(auto) with(F&& f) const {
-        std::shared_lock guard(state().mutex);
-        return std::invoke(std::forward<F>(f), std::as_const(state().value));
+    decltype(auto) with(F&& f, std::source_location where = std::source_location::current()) const {
+        auto& state = this->state(where);
+        std::shared_lock guard(state.mutex);
+        return std::invoke(std::forward<F>(f), std::as_const(state.value));
     }
-    [[nodiscard]] T get() const {
-        return with([](const T& value) { return value; });
+    [[nodiscard]] T get(std::source_location where = std::source_location::current()) const {
+        return with([](const T& value) { return value; }, where);
     }
     /// Another receiver, for which the present value counts as seen.
-    [[nodiscard]] watch_receiver<T> subscribe() const {
-        return watch_receiver<T>(this->state_, state().add_receiver());
+    [[nodiscard]] watch_receiver<T> subscribe(
+        std::source_location where = std::source_location::current()) const {
+        return watch_receiver<T>(this->state_, state(where).add_receiver());
     }
     /// co_await tx.closed(): waits until there is no receiver. Withdrawn by a stop; may lose a
     /// select.
     auto closed(std::source_location where = std::source_location::current()) noexcept {
-        return detail::closed_op<detail::sequence_core>(state(), where);
+        return detail::closed_op<detail::sequence_core>(state(where), where);
     }
-    [[nodiscard]] bool is_closed() const noexcept { return state().closed(); }
+    [[nodiscard]] bool is_closed(
+        std::source_location where = std::source_location::current()) const noexcept {
+        return state(where).closed();
+    }
 
 private:
     friend std::pair<watch_sender<T>, watch_receiver<T>> watch<T>(T);
@@ -195,36 +203,47 @@ public:
     /// Waits until the predicate holds for the value, which it sees at once, also after the end:
     /// the value, marked seen; errc::closed when the senders have gone before.
     template <class P>
-    io_task<T> wait_for(P holds) {
+    io_task<T> wait_for(P holds, std::source_location where = std::source_location::current()) {
         for (;;) {
-            bool over = state().ended();  // before the value is looked at
+            auto& state = this->state(where);
+            bool over = state.ended();  // before the value is looked at
             {
-                std::shared_lock guard(state().mutex);
-                seen_ = state().count();
-                if (std::invoke(holds, std::as_const(state().value))) co_return T(state().value);
+                std::shared_lock guard(state.mutex);
+                seen_ = state.count();
+                if (std::invoke(holds, std::as_const(state.value))) co_return T(state.value);
             }
             if (over) co_return errc::closed;
-            (void)co_await changed();
+            (void)co_await changed(where);
         }
     }
     /// f(const T&), under the lock; marks nothing.
     template <class F>
-    decltype(auto) with(F&& f) const {
-        std::shared_lock guard(state().mutex);
-        return std::invoke(std::forward<F>(f), std::as_const(state().value));
+    decltype(auto) with(F&& f, std::source_location where = std::source_location::current()) const {
+        auto& state = this->state(where);
+        std::shared_lock guard(state.mutex);
+        return std::invoke(std::forward<F>(f), std::as_const(state.value));
     }
-    [[nodiscard]] T get() const {
-        return with([](const T& value) { return value; });
+    [[nodiscard]] T get(std::source_location where = std::source_location::current()) const {
+        return with([](const T& value) { return value; }, where);
     }
     /// The value, marked seen.
-    [[nodiscard]] T get_and_see() {
-        std::shared_lock guard(state().mutex);
-        seen_ = state().count();
-        return state().value;
+    [[nodiscard]] T get_and_see(std::source_location where = std::source_location::current()) {
+        auto& state = this->state(where);
+        std::shared_lock guard(state.mutex);
+        seen_ = state.count();
+        return state.value;
     }
-    [[nodiscard]] bool has_changed() const noexcept { return state().count() != seen_; }
-    void mark_seen() noexcept { seen_ = state().count(); }
-    [[nodiscard]] bool is_closed() const noexcept { return state().ended(); }
+    [[nodiscard]] bool has_changed(
+        std::source_location where = std::source_location::current()) const noexcept {
+        return state(where).count() != seen_;
+    }
+    void mark_seen(std::source_location where = std::source_location::current()) noexcept {
+        seen_ = state(where).count();
+    }
+    [[nodiscard]] bool is_closed(
+        std::source_location where = std::source_location::current()) const noexcept {
+        return state(where).ended();
+    }
 
 private:
     friend class watch_sender<T>;

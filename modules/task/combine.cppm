@@ -79,6 +79,7 @@ public:
     inline combinator(combinator&&) noexcept {}
 
     inline void set_place(std::source_location where) noexcept { where_ = where; }
+    [[nodiscard]] inline std::source_location place() const noexcept { return where_; }
     inline void hold() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
     /// For a canceller, which has no part in the count. False: it was zero, and stays so: whoever
     /// took it there completes the combinator, and a second one at zero would complete it once
@@ -103,10 +104,7 @@ protected:
 template <class T>
 class child : public typed_link<T> {
 public:
-    child(task<T>&& body) noexcept {
-        this->frame = body.release();
-        if (!this->frame) misuse("a task that was moved from, or awaited before, is awaited");
-    }
+    child(task<T>&& body) noexcept { this->frame = body.release(); }
     child(child&& other) noexcept {  // before it is started
         this->frame = std::exchange(other.frame, {});
         env.be_done_by(other.env.deadline());
@@ -124,6 +122,8 @@ public:
     void start(executor& exec, task_identity& identity, combinator& owner,
                typename child_link::next_step (*hook)(child_link&,
                                                       child_link::ending) noexcept) noexcept {
+        if (!this->frame)
+            misuse("a task that was moved from, or awaited before, is awaited", owner.place());
         env.bind(exec, identity);
         env.be_done_by(owner.env()->deadline());
         owner_ = &owner;
@@ -155,6 +155,9 @@ task<await_result_t<Op>> as_task(Op op) {
 /// Whatever can be awaited, as a task.
 template <class A>
 auto to_task(A&& awaited) {
+    constexpr bool is_op = std::is_base_of_v<wait_op, std::remove_cvref_t<A>>;
+    static_assert(!std::is_lvalue_reference_v<A> || !(is_task<std::remove_cvref_t<A>> || is_op),
+                  "a task or operation is awaited once: pass f() itself, or std::move(task)");
     if constexpr (is_task<std::remove_cvref_t<A>>) {
         return std::forward<A>(awaited);
     } else if constexpr (requires { std::forward<A>(awaited).as_operation(); }) {

@@ -93,6 +93,12 @@ struct or_throw_task {
     task<result<T>> inner;
 };
 
+/// As the language has it: a function of that name, or an operator.
+template <class A>
+concept awaitable = requires(A&& a) { std::forward<A>(a).await_ready(); } || requires(A&& a) {
+    std::forward<A>(a).operator co_await();
+} || requires(A&& a) { operator co_await(std::forward<A>(a)); };
+
 /// Null after the message that or_return() needs a result, so that no other message follows it.
 template <class Promise>
 constexpr auto fail_of() noexcept -> void (*)(promise_base&, std::error_code) {
@@ -128,12 +134,20 @@ struct awaits : promise_base {
             static_assert(!std::is_lvalue_reference_v<A>,
                           "a task is awaited once: co_await std::move(task), or co_await f()");
             return std::forward<A>(awaited).enter(where);
-        } else if constexpr (requires { std::forward<A>(awaited).as_operation(); }) {
-            auto op = std::forward<A>(awaited).as_operation();
+        } else if constexpr (requires { std::forward<A>(awaited).as_operation(where); }) {
+            auto op = std::forward<A>(awaited).as_operation(where);
             op.bind(env);
             return op;
         } else {
-            return std::forward<A>(awaited);  // a foreign awaitable: it resumes where it resumes
+            static_assert(awaitable<A>,
+                          "this cannot be awaited: await a task (co_await f(), with the "
+                          "parentheses), an operation, or the next() of a stream");
+            // A foreign awaitable: it resumes where it resumes.
+            if constexpr (awaitable<A>) {
+                return std::forward<A>(awaited);
+            } else {
+                return std::suspend_never();
+            }
         }
     }
     template <class T>
@@ -234,16 +248,26 @@ public:
     }
 
     /// The value, or the error ends the enclosing coroutine with it; no exception.
-    auto or_return() &&
-        requires is_result<T>
-    {
-        return detail::or_return_task<typename T::value_type>{std::move(*this)};
+    auto or_return() && {
+        static_assert(is_result<T>,
+                      "or_return() needs an rt::io_task<T>: this task gives no "
+                      "rt::result, so co_await it as it is");
+        return detail::or_return_task<result_value_t<T>>{std::move(*this)};
     }
     /// The value, or std::system_error.
-    auto or_throw() &&
-        requires is_result<T>
-    {
-        return detail::or_throw_task<typename T::value_type>{std::move(*this)};
+    auto or_throw() && {
+        static_assert(is_result<T>,
+                      "or_throw() needs an rt::io_task<T>: this task gives no "
+                      "rt::result, so co_await it as it is");
+        return detail::or_throw_task<result_value_t<T>>{std::move(*this)};
+    }
+    /// For the message: a coroutine of another library has no scope to run it in.
+    template <class T2 = T>
+    std::suspend_never operator co_await() && {
+        static_assert(!std::is_same_v<T, T2>,
+                      "an rt::task is awaited in a coroutine of rt, an rt::task or rt::stream; "
+                      "elsewhere: rt::spawn, runtime.block_on or rt::sync_wait");
+        return {};
     }
 
     /// For await_transform.

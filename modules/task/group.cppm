@@ -137,6 +137,9 @@ private:
 
 namespace detail {
 
+template <class F>
+concept group_body = is_task<std::invoke_result_t<F&, task_group&>>;
+
 template <class T, class F>
 class group_op final : public group_state {
 public:
@@ -204,12 +207,19 @@ private:
 /// have ended it is rethrown, or returned. Otherwise the value of body, in a result. A stop stops
 /// all and waits for them. Body and tasks may borrow from the caller's scope: they have ended when
 /// this returns.
-template <class F>
-    requires is_task<std::invoke_result_t<F&, task_group&>>
+template <detail::group_body F>
 task<result<result_value_t<typename std::invoke_result_t<F&, task_group&>::value_type>>> with_group(
     F body) {
     using type = typename std::invoke_result_t<F&, task_group&>::value_type;
     co_return co_await detail::group_op<type, F>(body);
+}
+/// For the message.
+template <class F>
+    requires(!detail::group_body<F>)
+void with_group(F&&) {
+    static_assert(detail::group_body<F>,
+                  "the body of rt::with_group takes a group and gives a task: "
+                  "[&](rt::task_group& group) -> rt::task<> { ...; co_return; }");
 }
 
 }  // namespace rt

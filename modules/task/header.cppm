@@ -79,7 +79,7 @@ public:
     virtual detail::task_member* membership() noexcept { return nullptr; }
 
     bool try_join() noexcept { return ended(); }
-    bool enlist(detail::arm& joiner) noexcept;
+    bool enlist(detail::arm& joiner, std::source_location where) noexcept;
     bool delist(detail::arm& joiner) noexcept;
     /// The handle goes without having learned the outcome.
     void dropped() noexcept;

@@ -50,7 +50,7 @@ public:
         : public detail::join_list::next_op {
     public:
         next_op(join_map& owner, std::source_location where) noexcept
-            : detail::join_list::next_op(*owner.list_, where), owner_(&owner) {}
+            : detail::join_list::next_op(owner.list_.at(where), where), owner_(&owner) {}
         next_op(next_op&&) noexcept = default;
         std::optional<value_type> await_resume() { return owner_->result_of(this->take()); }
 
@@ -63,13 +63,13 @@ public:
     /// Runs a task concurrently with the caller, as rt::spawn. False: the key had a task, which is
     /// stopped and forgotten, as by stop(key).
     bool spawn(K key, task<T> body, std::source_location where = std::source_location::current()) {
-        bool is_new = !stop(key);
+        bool is_new = !stop(key, where);
         auto at = keys_.try_emplace(std::move(key)).first;
         auto* root = root_type::make(detail::executor_to_spawn_on(where), std::move(body), {},
                                      where, {{}, at});
         at->second = root;
         root->consume();  // its failure is next()'s
-        list_->add(*root);
+        list_.at(where).add(*root);
         root->start();
         return is_new;
     }
@@ -81,29 +81,38 @@ public:
 
     /// Requests the stop of the key's task, and drops its outcome as dropping its handle would: a
     /// failure goes to on_unhandled. False: the key has none.
-    bool stop(const K& key) {
+    bool stop(const K& key, std::source_location where = std::source_location::current()) {
         auto at = keys_.find(key);
         if (at == keys_.end()) return false;
-        list_->forget(*at->second);
+        list_.at(where).forget(*at->second);
         keys_.erase(at);
         return true;
     }
-    void stop_all() {
-        list_->forget_all();
+    void stop_all(std::source_location where = std::source_location::current()) {
+        list_.at(where).forget_all();
         keys_.clear();
     }
     /// True until the outcome of the key's task is taken.
     [[nodiscard]] bool contains(const K& key) const { return keys_.contains(key); }
     /// Tasks that have not ended, those that were stopped included, and outcomes that were not
     /// taken.
-    [[nodiscard]] std::size_t size() const noexcept { return list_->size(); }
-    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    [[nodiscard]] std::size_t size(
+        std::source_location where = std::source_location::current()) const noexcept {
+        return list_.at(where).size();
+    }
+    [[nodiscard]] bool empty(
+        std::source_location where = std::source_location::current()) const noexcept {
+        return size(where) == 0;
+    }
 
     /// co_await map.next(): as join_set::next(), the key and the outcome of the next task to end.
     next_op next(std::source_location where = std::source_location::current()) noexcept {
         return {*this, where};
     }
-    std::optional<value_type> try_next() { return result_of(list_->take()); }
+    std::optional<value_type> try_next(
+        std::source_location where = std::source_location::current()) {
+        return result_of(list_.at(where).take());
+    }
 
 private:
     std::optional<value_type> result_of(task_state* task) {

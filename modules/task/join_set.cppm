@@ -126,11 +126,10 @@ public:
         list_->forget_all();
         list_->release();
     }
-    join_list& operator*() const noexcept {
-        if (!list_) misuse("a join_set that was moved from is used");
+    join_list& at(std::source_location where) const noexcept {
+        if (!list_) misuse("a join_set or join_map that was moved from is used", where);
         return *list_;
     }
-    join_list* operator->() const noexcept { return &**this; }
 
 private:
     join_list* list_;
@@ -173,7 +172,7 @@ public:
         auto* root =
             root_type::make(detail::executor_to_spawn_on(where), std::move(body), {}, where);
         root->consume();  // its failure is next()'s
-        list_->add(*root);
+        list_.at(where).add(*root);
         root->start();
     }
     /// A callable, as rt::spawn; with arguments: set.spawn(rt::call(f, a, b)).
@@ -190,15 +189,26 @@ public:
     /// executor. A stop withdraws it; it may lose a select: the result stays in the set. One at a
     /// time.
     next_op next(std::source_location where = std::source_location::current()) noexcept {
-        return {*list_, where};
+        return {list_.at(where), where};
     }
     /// The same without waiting: empty when none has ended.
-    std::optional<value_type> try_next() { return result_of(list_->take()); }
+    std::optional<value_type> try_next(
+        std::source_location where = std::source_location::current()) {
+        return result_of(list_.at(where).take());
+    }
     /// Requests the stop of all, and does not wait. Results that are there can still be taken.
-    void stop_all() noexcept { list_->stop_all(); }
+    void stop_all(std::source_location where = std::source_location::current()) noexcept {
+        list_.at(where).stop_all();
+    }
     /// Tasks that have not ended, and results that were not taken.
-    [[nodiscard]] std::size_t size() const noexcept { return list_->size(); }
-    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    [[nodiscard]] std::size_t size(
+        std::source_location where = std::source_location::current()) const noexcept {
+        return list_.at(where).size();
+    }
+    [[nodiscard]] bool empty(
+        std::source_location where = std::source_location::current()) const noexcept {
+        return size(where) == 0;
+    }
 
 protected:
     explicit join_set(bool in_order) : list_(in_order) {}

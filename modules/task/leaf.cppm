@@ -119,6 +119,8 @@ public:
     [[nodiscard]] inline bool stop_requested() const noexcept {
         return target_->env()->stop_requested();
     }
+    /// The line of the await, for a message: of the adaptor around it, if it is a part of one.
+    [[nodiscard]] std::source_location waits_at(std::source_location otherwise = {}) const noexcept;
 
     arm* prev_arm = nullptr;  // the primitive's list; guarded by its lock
     arm* next_arm = nullptr;
@@ -131,8 +133,9 @@ protected:
 };
 
 /// Something that needs a runtime is awaited where there is none.
-[[noreturn]] void awaited_outside(
-    const char* what, std::source_location where = std::source_location::current()) noexcept;
+[[noreturn]] void awaited_outside(const char* what, std::source_location where) noexcept;
+/// The same for what does not know its own line: that of its first arm.
+[[noreturn]] void awaited_outside(const char* what, wait_op& op) noexcept;
 
 template <class Op>
 class or_return_op;
@@ -188,9 +191,19 @@ public:
     [[nodiscard]] bool wants_retry() noexcept { return std::exchange(starved_, false); }
 
     /// The value, or the error ends the enclosing coroutine with it; no exception.
-    auto or_return() && { return or_return_op<Op>(std::move(self())); }
+    auto or_return() && {
+        static_assert(is_result<decltype(self().await_resume())>,
+                      "or_return() needs an operation that gives an rt::result, and this one "
+                      "cannot fail: co_await it as it is");
+        return or_return_op<Op>(std::move(self()));
+    }
     /// The value, or std::system_error.
-    auto or_throw() && { return or_throw_op<Op>(std::move(self())); }
+    auto or_throw() && {
+        static_assert(is_result<decltype(self().await_resume())>,
+                      "or_throw() needs an operation that gives an rt::result, and this one "
+                      "cannot fail: co_await it as it is");
+        return or_throw_op<Op>(std::move(self()));
+    }
 
 protected:
     ~leaf_op() = default;

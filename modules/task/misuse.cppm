@@ -9,7 +9,8 @@ export module rt.task:misuse;
 
 export namespace rt {
 
-/// Prints "rt: misuse: <what>, at <file>:<line>" and aborts.
+/// Prints "rt: misuse: <what>, at <file>:<line>" and aborts. Without a place, for those who cannot
+/// know their caller's, such as destructors: the running task, and where it was spawned.
 [[noreturn]] void misuse(std::string_view what,
                          std::source_location where = std::source_location::current()) noexcept;
 

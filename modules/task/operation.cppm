@@ -36,6 +36,7 @@ module;
 #include <source_location>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 export module rt.task:operation;
@@ -233,7 +234,13 @@ protected:
     ~wait_op() = default;
     /// Whom to resume with the result.
     inline virtual std::coroutine_handle<> deliver() noexcept { return frame_->handle(); }
-    inline void suspend_in(promise_base& frame) noexcept { frame_ = &frame; }
+    template <class Promise>
+    void suspend_in(Promise& frame) noexcept {
+        static_assert(std::is_base_of_v<promise_base, Promise>,
+                      "this is awaited in a coroutine of rt, an rt::task or rt::stream: one of "
+                      "another library has no scope to run it in");
+        if constexpr (std::is_base_of_v<promise_base, Promise>) frame_ = &frame;
+    }
     /// The coroutines between its scope's root and it, outermost first, and then it.
     void describe_chain(std::vector<awaited>& to, unsigned depth);
 

@@ -38,8 +38,6 @@ using element_t =
 
 template <class Arm>
 class [[nodiscard("it does nothing until it is co_awaited")]] select_any_op final : public wait_op {
-    static_assert(!Arm::is_child, "select_any takes operations: put tasks into an rt::join_set");
-
 public:
     using value_type = std::pair<std::size_t, value_or_monostate<typename Arm::value_type>>;
 
@@ -50,7 +48,6 @@ public:
     ~select_any_op() { delist_all(); }
 
     bool await_ready() noexcept {
-        if (env_ == nullptr) awaited_outside("rt::select_any", where_);
         if (arms_.empty()) misuse("rt::select_any of nothing would wait for ever", where_);
         first_ = env_->exec().random() % arms_.size();
         for (std::size_t i = 0; i < arms_.size(); ++i)
@@ -209,6 +206,10 @@ auto make_join_range(R&& range) {
 ///         [](auto& rx) { return rx.recv(); }));
 template <std::ranges::input_range R>
 auto select_any(R&& range, std::source_location where = std::source_location::current()) {
+    static_assert(!is_task<std::remove_cvref_t<detail::element_t<R>>> &&
+                      !detail::is_allowed_loss<std::remove_cvref_t<detail::element_t<R>>>,
+                  "rt::select_any takes operations and join_handles: put tasks into an "
+                  "rt::join_set, and await its next()");
     std::vector<detail::arm_t<detail::element_t<R>>> arms;
     if constexpr (std::ranges::sized_range<R>) arms.reserve(std::ranges::size(range));
     for (auto&& each : range)

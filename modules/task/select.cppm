@@ -40,8 +40,9 @@ struct allowed_loss {
 /// select(..., rt::allow_loss(task), ...): the task is stopped if another arm wins, and its result,
 /// if it comes to have one on the way to its end, is destroyed.
 template <class A>
-    requires(!std::is_lvalue_reference_v<A>)
 auto allow_loss(A&& arm) {
+    static_assert(!std::is_lvalue_reference_v<A>,
+                  "an arm is awaited once: rt::allow_loss(f()), or rt::allow_loss(std::move(x))");
     auto body = detail::to_task(std::move(arm));
     return allowed_loss<decltype(body)>{std::move(body)};
 }
@@ -115,6 +116,8 @@ private:
 template <class A>
 auto make_arm(A&& arm) {
     using type = std::remove_cvref_t<A>;
+    static_assert(!(std::is_lvalue_reference_v<A> && std::is_base_of_v<wait_op, type>),
+                  "an operation is awaited once: make it in the select, or std::move(op)");
     static_assert(
         !requires { typename type::ends_coroutine; },
         "an arm's or_return() has no coroutine of its own to end: select(op, ...), and then "
@@ -125,8 +128,6 @@ auto make_arm(A&& arm) {
         return op_arm<type>(std::move(arm));
     } else if constexpr (requires { std::forward<A>(arm).as_operation(); }) {
         using op = decltype(std::forward<A>(arm).as_operation());
-        static_assert(lossless_operation<op>,
-                      "this operation may lose a select: rt::allow_loss(op)");
         return op_arm<op>(std::forward<A>(arm).as_operation());
     } else {
         static_assert(
@@ -142,7 +143,6 @@ template <class... Arms>
 class [[nodiscard("it does nothing until it is co_awaited")]] select_op final : public combinator {
     static constexpr std::size_t count = sizeof...(Arms);
     static constexpr std::size_t children = (std::size_t{Arms::is_child} + ... + 0);
-    static_assert(count >= 1 && count <= 64, "select takes 1 to 64 arms");
 
 public:
     using value_type = std::variant<value_or_monostate<typename Arms::value_type>...>;
@@ -153,7 +153,7 @@ public:
     ~select_op() { delist_all(); }
 
     bool await_ready() noexcept {
-        if (env_ == nullptr) awaited_outside("rt::select");
+        if (env_ == nullptr) awaited_outside("rt::select", *this);
         first_ = in_order_ ? 0 : static_cast<std::uint32_t>(env_->exec().random() % count);
         std::apply(
             [this](auto&... a) {
@@ -379,7 +379,9 @@ private:
 
 template <class... Arms>
 auto make_select(bool in_order, Arms&&... arms) {
-    return select_op<Arms...>(in_order, std::move(arms)...);
+    constexpr bool fits = sizeof...(Arms) >= 1 && sizeof...(Arms) <= 64;
+    static_assert(fits, "rt::select takes 1 to 64 arms; for a range of them: rt::select_any");
+    if constexpr (fits) return select_op<Arms...>(in_order, std::move(arms)...);
 }
 
 }  // namespace detail
@@ -392,7 +394,7 @@ auto make_select(bool in_order, Arms&&... arms) {
 /// in random order; select(rt::biased, ...) tries them as written. A stop withdraws all arms. An
 /// arm that is ready costs no allocation.
 template <class... As>
-    requires(sizeof...(As) > 0 && !(std::is_same_v<std::remove_cvref_t<As>, biased_t> || ...))
+    requires(!(std::is_same_v<std::remove_cvref_t<As>, biased_t> || ...))
 auto select(As&&... arms) {
     return detail::make_select(false, detail::make_arm(std::forward<As>(arms))...);
 }

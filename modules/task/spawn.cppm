@@ -68,13 +68,15 @@ class [[nodiscard("it does nothing until it is co_awaited")]] join_op
     : public leaf_op<join_op<T, R>> {
 public:
     using lossless = void;
-    join_op(task_root<T>* root, bool owner) noexcept : root_(root), owner_(owner) {
+    join_op(task_root<T>* root, bool owner, std::source_location where) noexcept
+        : root_(root), owner_(owner), where_(where) {
         root_->retain();
     }
     join_op(join_op&& other) noexcept
         : leaf_op<join_op>(std::move(other)),
           root_(std::exchange(other.root_, nullptr)),
-          owner_(other.owner_) {}
+          owner_(other.owner_),
+          where_(other.where_) {}
     ~join_op() {
         if (root_ == nullptr) return;
         if (owner_) {
@@ -85,7 +87,7 @@ public:
     }
 
     bool try_now() noexcept { return root_->try_join(); }
-    bool enlist() noexcept { return root_->enlist(*this); }
+    bool enlist() noexcept { return root_->enlist(*this, place()); }
     bool delist() noexcept { return root_->delist(*this); }
     /// For or_return(), which hands the error on: that is how the outcome is taken, then.
     [[nodiscard]] std::error_code failure() const noexcept {
@@ -94,8 +96,7 @@ public:
         return error;
     }
     R await_resume() {
-        if (root_->consumed())
-            misuse("a task's outcome is taken twice", root_->identity.spawned_at);
+        if (root_->consumed()) misuse("a task's outcome is taken twice", place());
         root_->consume();
         if constexpr (std::is_same_v<R, outcome<T>>) {
             return outcome_of<T>(*root_, root_->was_stopped());
@@ -114,8 +115,12 @@ public:
     std::source_location where() const noexcept { return root_->identity.spawned_at; }
 
 private:
+    [[nodiscard]] std::source_location place() const noexcept {
+        return where_.line() != 0 ? where_ : where();
+    }
     task_root<T>* root_;
     bool owner_;
+    std::source_location where_;  // of the await; none in a select
 };
 
 }  // namespace detail
@@ -131,6 +136,7 @@ template <class T = void>
 class [[nodiscard("a dropped join_handle stops its task: keep it, await it, or detach() it")]]
 join_handle {
 public:
+    using here = std::source_location;
     join_handle() noexcept = default;
     explicit join_handle(detail::task_root<T>* root) noexcept : root_(root) {}
     join_handle(join_handle&& other) noexcept : root_(std::exchange(other.root_, nullptr)) {}
@@ -152,25 +158,35 @@ public:
         }
     }
     /// Requests the task's stop, and does not wait. Stopping a finished task changes nothing.
-    void stop() noexcept { root().env.request_stop(); }
-    [[nodiscard]] bool done() const noexcept { return root().ended(); }
+    void stop(here where = here::current()) noexcept { root(where).env.request_stop(); }
+    [[nodiscard]] bool done(here where = here::current()) const noexcept {
+        return root(where).ended();
+    }
     [[nodiscard]] bool valid() const noexcept { return root_ != nullptr; }
-    [[nodiscard]] std::uint64_t id() const noexcept { return root().identity.id; }
+    [[nodiscard]] std::uint64_t id(here where = here::current()) const noexcept {
+        return root(where).identity.id;
+    }
 
     /// Waits as co_await handle does, and shows value, exception and stop alike, without throwing.
-    auto outcome() & { return detail::join_op<T, rt::outcome<T>>(&root(), false); }
-    auto as_operation() & { return detail::join_op<T, T>(&root(), false); }
-    auto as_operation() && {
-        auto op = detail::join_op<T, T>(&root(), true);
+    auto outcome(here where = here::current()) & {
+        return detail::join_op<T, rt::outcome<T>>(&root(where), false, where);
+    }
+    auto as_operation(here where = {}) & {
+        return detail::join_op<T, T>(&root(where), false, where);
+    }
+    auto as_operation(here where = {}) && {
+        auto op = detail::join_op<T, T>(&root(where), true, where);
         std::exchange(root_, nullptr)->release();
         return op;
     }
-    auto or_return() & { return as_operation().or_return(); }
-    auto or_return() && { return std::move(*this).as_operation().or_return(); }
+    auto or_return(here where = here::current()) & { return as_operation(where).or_return(); }
+    auto or_return(here where = here::current()) && {
+        return std::move(*this).as_operation(where).or_return();
+    }
 
 private:
-    detail::task_root<T>& root() const noexcept {
-        if (root_ == nullptr) misuse("an empty join_handle is used");
+    detail::task_root<T>& root(here where) const noexcept {
+        if (root_ == nullptr) misuse("an empty join_handle is used", where);
         return *root_;
     }
     void drop() noexcept {
@@ -221,8 +237,10 @@ join_handle<T> spawn(task_options options, task<T> body,
     return detail::spawn_into(detail::executor_to_spawn_on(where), std::move(body),
                               std::move(options.name), where);
 }
-/// A callable and its arguments: both move into the task's frame. (One overload for each number of
-/// arguments, so that the caller's line is known; for more than three: rt::spawn(rt::call(f, a, b,
+/// A callable and its arguments: both move into the task's frame. Of a lambda that captures, only
+/// so: the captures of spawn([x]() -> task<> { ... }()) go with the lambda, before the task runs.
+/// (One overload for each number of arguments, so that the caller's line is known; for more than
+/// three: rt::spawn(rt::call(f, a, b,
 /// ...)).)
 template <class F>
     requires detail::spawnable<F>
@@ -249,6 +267,15 @@ template <class F, class A, class B, class C>
     requires detail::spawnable<F, A, B, C>
 auto spawn(F f, A a, B b, C c, std::source_location where = std::source_location::current()) {
     return spawn(call(std::move(f), std::move(a), std::move(b), std::move(c)), where);
+}
+
+/// For the message.
+template <class X>
+    requires(!is_task<std::remove_cvref_t<X>> && !detail::spawnable<X>)
+void spawn(X&&, std::source_location = {}) {
+    static_assert(is_task<std::remove_cvref_t<X>>,
+                  "rt::spawn runs a task, or a callable that gives one: rt::spawn(f()), "
+                  "rt::spawn([]() -> rt::task<> { ... })");
 }
 
 /// As spawn, on worker i of this runtime: there it stays in thread per core; work stealing takes it

@@ -116,7 +116,8 @@ public:
         detail::root_signal signal;
         {
             auto handle = detail::spawn_into(
-                *exec_, detail::run_root(detail::fires_at_end(signal), std::move(body), outcome),
+                *exec_,
+                detail::run_root(detail::fires_at_end(signal), std::move(body), outcome, where),
                 "root", where);
             while (!handle.done()) {
                 if (!exec_->step()) detail::throw_deadlock(*exec_);

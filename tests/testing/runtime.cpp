@@ -218,7 +218,24 @@ TEST_F(TestRuntimeMisuse, sockets_and_other_threads_are_refused_by_name) {
         co_await settle_down();
         std::thread([&] { bell.notify_one(); }).join();
     }()),
-                 "rt: misuse: an rt::test_runtime is reached from another thread");
+                 "rt: misuse: an rt::test_runtime is reached from another thread: its run would "
+                 "not be repeated");
+}
+
+TEST_F(TestRuntimeMisuse, its_end_names_who_does_not_end) {
+    auto shielded = [] {
+        rt::notify never;
+        rt::test_runtime runtime(1);
+        runtime.block_on([](rt::notify& never) -> rt::task<> {
+            rt::spawn(
+                [](rt::notify& never) -> rt::task<> { co_await rt::shield(never.wait()); }(never))
+                .detach();
+            co_await settle_down();
+        }(never));
+    };
+    EXPECT_DEATH(
+        shielded(),
+        "an rt::test_runtime ends while tasks wait that were stopped and do not end: 1 task");
 }
 
 TEST_F(TestRuntimeMisuse, block_on_inside_a_task) {

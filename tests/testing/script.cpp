@@ -152,6 +152,23 @@ TEST(ScriptedStream, what_the_script_does_not_expect_is_told) {
     });
 }
 
+TEST(ScriptedStream, two_at_once_are_misuse) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    auto two = [](bool write) {
+        on_seed(1, [write]() -> rt::task<> {
+            rt::scripted_stream peer(rt::script().wait(1h));
+            std::array<std::byte, 8> buffer;
+            if (write) {
+                (void)co_await rt::join(peer.write(buffer), peer.write(buffer));
+            } else {
+                (void)co_await rt::join(peer.read(buffer), peer.read(buffer));
+            }
+        });
+    };
+    EXPECT_DEATH(two(false), "two reads at once on one scripted_stream.*script.cpp:[0-9]+");
+    EXPECT_DEATH(two(true), "two writes at once on one scripted_stream.*script.cpp:[0-9]+");
+}
+
 TEST(ScriptedStream, lines_are_read_through_a_buffered_reader) {
     on_seed(3, []() -> rt::task<> {
         rt::buffered_reader lines(rt::scripted_stream(

@@ -1,0 +1,4 @@
+// error: send a pointer or a std::reference_wrapper instead of a reference
+import rt;
+
+void f() { (void)rt::oneshot<int&>(); }

@@ -1,0 +1,6 @@
+// error: rt::spawn runs a task, or a callable that gives one
+import rt;
+
+void f() {
+    rt::spawn([] {});
+}
