@@ -130,10 +130,10 @@ struct awaits : promise_base {
                 awaited.set_failure(fail_of<Promise>());
             }
             return std::forward<A>(awaited);
-        } else if constexpr (requires { std::forward<A>(awaited).enter(where); }) {
+        } else if constexpr (requires { std::move(awaited).enter(where); }) {
             static_assert(!std::is_lvalue_reference_v<A>,
                           "a task is awaited once: co_await std::move(task), or co_await f()");
-            return std::forward<A>(awaited).enter(where);
+            return std::move(awaited).enter(where);
         } else if constexpr (requires { std::forward<A>(awaited).as_operation(where); }) {
             auto op = std::forward<A>(awaited).as_operation(where);
             op.bind(env);

@@ -191,6 +191,10 @@ TEST_F(Misuse, a_result_is_taken_away_from_the_select_that_won_it) {
                           co_await yields(3);
                           co_return 1;
                       });
+                      set.spawn([]() -> rt::task<int> {
+                          co_await forever();
+                          co_return 2;
+                      });
                       auto loser = [](rt::join_set<int>& set) -> rt::task<> {
                           taker takes{&set};
                           co_await forever();
