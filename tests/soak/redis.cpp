@@ -300,30 +300,34 @@ void starve(load& l, dice d) {
 void run(load& l, std::chrono::milliseconds length, dice& d) {
     l.end = steady_clock::now() + length;
     std::vector<std::thread> threads;
-    auto start = [&](std::function<void()> body) {
-        threads.emplace_back([&l, body = std::move(body)] {
+    auto start = [&](const char* who, std::function<void()> body) {
+        threads.emplace_back([&l, who, body = std::move(body)] {
             try {
                 body();
             } catch (const std::runtime_error& why) {
                 ++l.failures;
-                std::cerr << std::string("soak_redis: ") + why.what() + "\n";
+                std::cerr << std::string("soak_redis: ") + who + ": " + why.what() + "\n";
             }
         });
     };
     auto dice_of_its_own = [&] { return dice(d.below(~0u)); };
     for (int i = 0; i < 6; ++i)
-        start([&l, i, seed = d.below(~0u)] { owner(l, "c" + std::to_string(i), seed).run(); });
+        start("one with keys of its own",
+              [&l, i, seed = d.below(~0u)] { owner(l, "c" + std::to_string(i), seed).run(); });
     for (int i = 0; i < 2; ++i) {
         auto key = "queue:" + std::to_string(i), channel = "news:" + std::to_string(i);
-        start([&l, key, d = dice_of_its_own()] { push(l, key, d); });
-        start([&l, key, d = dice_of_its_own()] { pop(l, key, d); });
+        start("push", [&l, key, d = dice_of_its_own()] { push(l, key, d); });
+        start("pop", [&l, key, d = dice_of_its_own()] { pop(l, key, d); });
         auto subscriber = std::make_shared<resp_client>(connect(l));
         subscriber->ask({"SUBSCRIBE", channel});
-        start([&l, channel, d = dice_of_its_own()] { publish(l, channel, d); });
-        start([&l, subscriber, d = dice_of_its_own()] { listen(l, std::move(*subscriber), d); });
+        start("publish", [&l, channel, d = dice_of_its_own()] { publish(l, channel, d); });
+        start("listen",
+              [&l, subscriber, d = dice_of_its_own()] { listen(l, std::move(*subscriber), d); });
     }
-    for (auto body : {read_slowly, vanish, stall, starve})
-        start([&l, body, d = dice_of_its_own()] { body(l, d); });
+    start("read slowly", [&l, d = dice_of_its_own()] { read_slowly(l, d); });
+    start("vanish", [&l, d = dice_of_its_own()] { vanish(l, d); });
+    start("stall", [&l, d = dice_of_its_own()] { stall(l, d); });
+    start("starve", [&l, d = dice_of_its_own()] { starve(l, d); });
     for (auto& t : threads) t.join();
 }
 
