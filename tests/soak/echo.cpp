@@ -10,8 +10,10 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
@@ -84,8 +86,6 @@ struct load {
 };
 
 std::chrono::milliseconds up_to(dice& d, unsigned most) { return d.between(0, most) * 1ms; }
-
-// --- The server
 
 rt::io_task<> echo(rt::tcp_stream peer) {
     std::array<std::byte, 4096> buffer;
@@ -303,8 +303,6 @@ void starve(load& l, dice d) {
         ::close(w.fd);
     }
 }
-
-// --- The rounds
 
 rt::io_task<> run(load& l, dice d) {
     co_return co_await rt::with_group([&](rt::task_group& servers) -> rt::io_task<> {
