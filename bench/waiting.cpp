@@ -109,9 +109,6 @@ rt::task<> stop_suspended(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations() * state.range(0));
     state.counters["allocations"] =
         static_cast<double>(stopped) / static_cast<double>(state.iterations() * state.range(0));
-    state.counters["ns/task"] =
-        benchmark::Counter(static_cast<double>(state.iterations() * state.range(0)) / 1e9,
-                           benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
 void on_one_thread(benchmark::State& state, rt::task<> (*body)(benchmark::State&)) {
