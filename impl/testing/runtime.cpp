@@ -57,13 +57,13 @@ void test_executor::abandon(task_state& task) noexcept {
 }
 
 bool test_executor::submit(blocking_job& job) noexcept {
-    job.queued = true;
+    jobs_.push_back(&job);
     post(job);
     return true;
 }
 
 bool test_executor::withdraw(blocking_job& job) noexcept {
-    if (!std::exchange(job.queued, false)) return false;
+    if (std::erase(jobs_, &job) == 0) return false;  // it runs, or has run
     std::erase(ready_, &job);
     return true;
 }
@@ -86,6 +86,7 @@ bool test_executor::step() {
     auto& drawn = ready_[static_cast<std::size_t>(random() % ready_.size())];
     auto& item = *std::exchange(drawn, ready_.back());
     ready_.pop_back();
+    std::erase(jobs_, &item);  // one that runs cannot be withdrawn
     record(item);
     auto* outside = current_executor();
     set_current_executor(this);

@@ -68,6 +68,7 @@ void script_op::wake(script_op* op) noexcept {
 /// It has its result, and the script may have come to another step.
 bool script_op::done(result<std::size_t> with) {
     result_ = with;
+    if (home) (void)home->remove(*this);  // it was quicker than its timer
     go_on();
     wake(script_->waiting[!writes_]);
     return true;

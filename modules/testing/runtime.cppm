@@ -80,8 +80,9 @@ private:
     paused_clock clock_;
     timer_wheel wheel_{clock_};
     std::vector<work_item*> ready_, later_;
-    std::size_t left_ = 0;         // of the items of this turn
-    task_state* first_ = nullptr;  // of those alive
+    std::vector<work_item*> jobs_;  // those of ready_ that may be withdrawn
+    std::size_t left_ = 0;          // of the items of this turn
+    task_state* first_ = nullptr;   // of those alive
     bool closing_ = false;
     std::vector<resumption> resumptions_;
     std::unordered_map<std::uint64_t, std::uint64_t> numbers_;  // of tasks, by their ids

@@ -189,6 +189,17 @@ TEST(TestRuntime, an_hour_takes_no_time_and_the_clock_is_the_tests) {
     runtime.block_on([](auto handle) -> rt::task<> { co_await handle; }(std::move(waits)));
 }
 
+TEST(TestRuntime, a_job_that_runs_is_not_withdrawn) {
+    rt::test_runtime(1).block_on([]() -> rt::task<> {
+        rt::join_handle<int> job;
+        job = rt::spawn_blocking([&] {
+            job.stop();
+            return 7;
+        });
+        EXPECT_EQ(co_await job, 7);
+    }());
+}
+
 TEST(TestRuntime, its_end_stops_what_is_alive) {
     journal log;
     {

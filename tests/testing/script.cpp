@@ -80,6 +80,22 @@ TEST(ScriptedStream, waits_take_virtual_time) {
     });
 }
 
+TEST(ScriptedStream, a_read_that_is_quicker_than_its_timer_leaves_none_behind) {
+    rt::test_runtime runtime(1);
+    rt::scripted_stream peer(rt::script().wait(10ms).write("a").read("b"));
+    auto reads = runtime.spawn(some(peer));
+    runtime.block_on(settle_down());
+    runtime.clock().advance(10ms);  // less than the wheel rounds it up to
+    runtime.block_on([](auto& peer, auto& reads) -> rt::task<> {
+        (co_await peer.write(rt::as_bytes("a"))).or_throw();
+        EXPECT_EQ(co_await reads, "b");
+        std::vector<rt::join_handle<>> others;  // in the memory of the read
+        for (int i = 0; i < 20; ++i) others.push_back(rt::spawn(settle_down()));
+        co_await rt::sleep(1s);
+        for (auto& o : others) co_await o;
+    }(peer, reads));
+}
+
 TEST(ScriptedStream, pieces_are_of_every_size_and_lose_nothing) {
     const std::string all(200, 'x');
     std::size_t reads = 0;
