@@ -115,7 +115,10 @@ rt::io_task<> start_all() {
         auto sleep = [](int&) { return sleeps(); };
         co_await rt::with(1, sleep, sleep);
     });
-    start("handle", []() -> rt::task<> { co_await rt::spawn({.name = "joined"}, sleeps()); });
+    start("handle", []() -> rt::task<> {
+        auto joined = rt::spawn({.name = "joined"}, sleeps());
+        co_await joined;
+    });
     start("set", []() -> rt::task<> {
         rt::join_set<> set;
         set.spawn(sleeps());

@@ -275,10 +275,10 @@ class reader:
         if what.type is None:
             return [(depth, what.words, None)]
         operation, where = what.of(address), None
-        if operation.has("where_"):
-            where = operation["where_"].place()
-        elif operation.name() == "join_op<>":
+        if operation.name() == "join_op<>":  # its where_ is for misuse
             where = operation["root_"].follow()["identity"]["spawned_at"].place()
+        elif operation.has("where_"):
+            where = operation["where_"].place()
         lines = [(depth, what.words, where)]
         if plain(what.described.name) in ("scope_op<>", "group_op<>"):
             lines += self.scope(operation["body_"]["env"], depth + 1)
