@@ -41,6 +41,7 @@ runtime_dump detail::runtime_core::dump() {
         if (at == running.end()) return;
         info.worker = static_cast<unsigned>(at - running.begin());
         info.awaits.clear();
+        info.waited = {};
     });
     return all;
 }
@@ -56,18 +57,12 @@ void detail::runtime_core::dump_as_asked() noexcept {
 
 runtime_dump runtime_handle::dump() const { return core_->dump(); }
 
-namespace {
-std::string place(const std::source_location& where) {
-    return std::string(where.file_name()) + ":" + std::to_string(where.line());
-}
-}  // namespace
-
 std::string to_string(const runtime_dump& dump) {
     std::string text = std::to_string(dump.tasks.size()) + " tasks\n";
     for (auto& t : dump.tasks) {
         text += "task " + std::to_string(t.id);
         if (!t.name.empty()) text += " '" + t.name + "'";
-        text += ", spawned at " + place(t.spawned_at);
+        text += ", spawned at " + detail::place_of(t.spawned_at);
         if (t.worker) {
             text += ", runs on worker " + std::to_string(*t.worker) + "\n";
         } else if (t.awaits.empty()) {
@@ -78,7 +73,7 @@ std::string to_string(const runtime_dump& dump) {
         for (auto& a : t.awaits) {
             text.append(4 * (a.depth + 1), ' ');
             text += a.what;
-            if (a.where.line() != 0) text += ", at " + place(a.where);
+            if (a.where.line() != 0) text += ", at " + detail::place_of(a.where);
             text += "\n";
         }
     }

@@ -12,14 +12,10 @@ namespace rt {
 
 namespace {
 
-std::string text_of(std::source_location where) {
-    return std::string(where.file_name()) + ":" + std::to_string(where.line());
-}
-
 std::string text_of(const detail::task_identity& task) {
     auto text = "in task " + std::to_string(task.id);
     if (task.given_name) text += " '" + *task.given_name + "'";
-    return text + ", spawned at " + text_of(task.spawned_at);
+    return text + ", spawned at " + detail::place_of(task.spawned_at);
 }
 
 [[noreturn]] void stop_program(std::string_view what, const std::string& place) noexcept {
@@ -32,12 +28,16 @@ std::string text_of(const detail::task_identity& task) {
 }  // namespace
 
 void misuse(std::string_view what, std::source_location where) noexcept {
-    if (where.line() != 0) stop_program(what, "at " + text_of(where));
+    if (where.line() != 0) stop_program(what, "at " + detail::place_of(where));
     auto* task = detail::current_identity();
     stop_program(what, task ? text_of(*task) : std::string());
 }
 
 namespace detail {
+
+std::string place_of(std::source_location where) {
+    return std::string(where.file_name()) + ":" + std::to_string(where.line());
+}
 
 void awaited_outside(const char* what, std::source_location where) noexcept {
     misuse(std::string(what) +

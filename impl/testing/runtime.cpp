@@ -137,9 +137,7 @@ std::string test_executor::trace() const {
         text += line;
         if (r.task != 0) text += ", task " + std::to_string(r.task);
         text += std::string(": ") + r.what.what;
-        if (r.what.where.line() != 0)
-            text += std::string(", at ") + r.what.where.file_name() + ":" +
-                    std::to_string(r.what.where.line());
+        if (r.what.where.line() != 0) text += ", at " + place_of(r.what.where);
         text += "\n";
     }
     return text;

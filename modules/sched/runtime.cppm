@@ -105,6 +105,19 @@ task<> run_root(fires_at_end, task<T> body, typed_link<T>& outcome, std::source_
     }
 }
 
+/// When the root has ended: its value, what it threw, or that it was stopped.
+template <class T>
+T outcome_of_root(typed_link<T>& root) {
+    if (root.outcome.index() == 0) {
+        if constexpr (is_result<T>) {
+            return errc::stopped;
+        } else {
+            throw stopped_error();
+        }
+    }
+    return root.take();
+}
+
 /// Round robin over the workers, from outside the runtime.
 executor& executor_for_spawn(runtime_core& core) noexcept;
 executor& executor_for_spawn_on(runtime_core& core, unsigned worker);
@@ -183,14 +196,7 @@ public:
             // Its frame has gone; its worker is taking it off the runtime's list.
             while (!handle.done()) std::this_thread::yield();
         }
-        if (outcome.outcome.index() == 0) {
-            if constexpr (is_result<T>) {
-                return errc::stopped;
-            } else {
-                throw stopped_error();
-            }
-        }
-        return outcome.take();
+        return detail::outcome_of_root(outcome);
     }
 
     [[nodiscard]] runtime_handle handle() const { return runtime_handle(core_); }

@@ -4,6 +4,7 @@
 // without a runtime. A value would be ignored and an exception swallowed, so neither is offered.
 module;
 #include <source_location>
+#include <string>
 #include <string_view>
 export module rt.task:misuse;
 
@@ -13,5 +14,10 @@ export namespace rt {
 /// know their caller's, such as destructors: the running task, and where it was spawned.
 [[noreturn]] void misuse(std::string_view what,
                          std::source_location where = std::source_location::current()) noexcept;
+
+namespace detail {
+/// "server.cpp:31"
+std::string place_of(std::source_location where);
+}  // namespace detail
 
 }  // namespace rt

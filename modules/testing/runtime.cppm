@@ -107,7 +107,7 @@ public:
     explicit test_runtime(std::uint64_t seed)
         : exec_(std::make_unique<detail::test_executor>(seed)) {}
 
-    /// Runs the task to its end: its value, or what it threw. Throws deadlock_error when nothing
+    /// Runs the task to its end, as runtime::block_on. Throws deadlock_error when nothing
     /// can run any more and it has not ended; all tasks have been stopped then. In both cases the
     /// seed is told on stderr. Misuse inside a task.
     template <class T>
@@ -124,9 +124,8 @@ public:
                 if (!exec_->step()) detail::throw_deadlock(*exec_);
             }
         }
-        if (outcome.outcome.index() == 0) throw stopped_error();
         if (outcome.outcome.index() == 2) exec_->tell_seed();
-        return outcome.take();
+        return detail::outcome_of_root(outcome);
     }
     /// Runs beside what block_on runs; it stands still between two of them.
     template <class T>

@@ -1,8 +1,8 @@
 // What the tests of misuse have in common: the message that is expected, with the caller's line.
 #pragma once
+#include "support/foreign.hpp"
 #include "task/helpers.hpp"
 
-#include <coroutine>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -15,17 +15,6 @@ protected:
     static void run(F body, std::source_location where = std::source_location::current()) {
         rt::runtime::builder().current_thread().build().block_on(body(), where);
     }
-};
-
-/// A coroutine of somebody else's.
-struct foreign {
-    struct promise_type {
-        foreign get_return_object() { return {}; }
-        std::suspend_never initial_suspend() noexcept { return {}; }
-        std::suspend_never final_suspend() noexcept { return {}; }
-        void return_void() {}
-        void unhandled_exception() {}
-    };
 };
 
 inline std::string misuse_message(std::string_view what, std::string_view place,

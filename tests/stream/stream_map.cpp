@@ -116,23 +116,4 @@ TEST_P(StreamMap, a_stream_that_throws_is_dropped_and_the_others_go_on_b84) {
     });
 }
 
-TEST(StreamMisuse, what_cannot_be_meant_stops_the_program) {
-    GTEST_FLAG_SET(death_test_style, "threadsafe");
-    EXPECT_DEATH((void)rt::chunks(queued({1}), 0), "misuse: chunks of 0 values.*stream_map.cpp");
-    auto jobs = [](int) -> rt::task<> { co_return; };
-    EXPECT_DEATH((void)rt::buffered(rt::map(count_to(1), jobs), 0), "misuse: a buffer for 0 tasks");
-    EXPECT_DEATH(rt::block_on([]() -> rt::task<> {
-                     auto [tx, rx] = rt::channel<int>(1);
-                     rt::stream_map<int, rt::receiver<int>> map;
-                     map.insert(1, std::move(rx));
-                     auto waits = [&]() -> rt::task<> { (void)co_await map.next(); };
-                     auto changes = [&]() -> rt::task<> {
-                         map.remove(1);
-                         co_return;
-                     };
-                     (void)co_await rt::join(waits(), changes());
-                 }()),
-                 "misuse: a stream_map is changed while a next\\(\\) waits.*stream_map.cpp");
-}
-
 }  // namespace

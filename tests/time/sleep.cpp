@@ -1,11 +1,10 @@
 // Sleeping: never early, far futures, withdrawal, and what happens without a runtime.
+#include "support/foreign.hpp"
 #include "support/run.hpp"
 
 #include <atomic>
 #include <chrono>
-#include <coroutine>
 #include <cstdlib>
-#include <exception>
 #include <optional>
 #include <string>
 #include <thread>
@@ -121,17 +120,6 @@ TEST_P(Sleep, a_timeout_of_0_lets_a_ready_inner_win_b32) {
         EXPECT_EQ(at.error(), rt::errc::timed_out);
     });
 }
-
-/// A coroutine type that knows nothing of rt.
-struct foreign {
-    struct promise_type {
-        foreign get_return_object() { return {}; }
-        std::suspend_never initial_suspend() noexcept { return {}; }
-        std::suspend_never final_suspend() noexcept { return {}; }
-        void return_void() {}
-        void unhandled_exception() { std::terminate(); }
-    };
-};
 
 foreign sleeps_outside() { co_await rt::sleep(1ms); }
 foreign ticks_outside() {
