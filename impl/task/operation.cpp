@@ -67,6 +67,7 @@ bool environment::request_stop() noexcept {
         auto next = seen | stop | (cancel ? cancelling : 0);
         if (state_.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
                                          std::memory_order_relaxed)) {
+            if (seen & listened) (void)listeners().request();
             if (cancel) {
                 auto& op = *waiting_;
                 if (finish_cancel(op, op.withdraw())) exec_->post(op);
@@ -238,8 +239,12 @@ void wait_op::run_posted(work_item& item) noexcept {
 [[gnu::noinline]] environment* exchange_scope(environment* scope) noexcept {
     return std::exchange(scope_here, scope);
 }
-[[gnu::noinline]] steady_time deadline_here() noexcept {
-    return current_identity() && scope_here ? scope_here->deadline() : steady_time::max();
+[[gnu::noinline]] environment* current_scope() noexcept {
+    return current_identity() ? scope_here : nullptr;
+}
+steady_time deadline_here() noexcept {
+    auto* scope = current_scope();
+    return scope ? scope->deadline() : steady_time::max();
 }
 
 }  // namespace detail
@@ -262,8 +267,9 @@ bool unwinding() noexcept {
     auto* task = detail::current_identity();
     return task && task->unwinding;
 }
-[[gnu::noinline]] bool stop_requested() noexcept {
-    return detail::current_identity() && scope_here && scope_here->stop_requested();
+bool stop_requested() noexcept {
+    auto* scope = detail::current_scope();
+    return scope && scope->stop_requested();
 }
 std::optional<steady_time> deadline() noexcept {
     auto limit = detail::deadline_here();

@@ -1,4 +1,6 @@
 module;
+#include <atomic>
+#include <cstdint>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -73,3 +75,62 @@ stop_link::~stop_link() {
 }
 
 }  // namespace rt::detail
+
+// --- The token of a scope. Most scopes have none, so their lists stand beside them.
+
+namespace rt {
+
+namespace {
+struct listeners_of {
+    const environment* scope;
+    listeners_of* next;
+    detail::stop_list list;
+};
+struct shelf {
+    detail::spin_lock lock;  // guards first, and the links; not the lists
+    listeners_of* first = nullptr;
+};
+shelf shelves[64];
+
+shelf& shelf_of(const environment& scope) noexcept {
+    auto at = reinterpret_cast<std::uintptr_t>(&scope);
+    return shelves[((at >> 6) ^ (at >> 12)) % 64];
+}
+}  // namespace
+
+detail::stop_list& environment::listeners() {
+    auto& s = shelf_of(*this);
+    if (state_.load(std::memory_order_relaxed) & listened) {
+        std::lock_guard guard(s.lock);
+        auto* found = s.first;
+        while (found->scope != this) found = found->next;
+        return found->list;
+    }
+    auto* made = new listeners_of{this, nullptr, {}};
+    {
+        std::lock_guard guard(s.lock);
+        made->next = std::exchange(s.first, made);
+    }
+    // Either this sees the stop, or who sets it sees this.
+    if (state_.fetch_or(listened, std::memory_order_acq_rel) & stop) (void)made->list.request();
+    return made->list;
+}
+
+void environment::forget_listeners() noexcept {
+    auto& s = shelf_of(*this);
+    listeners_of* gone;
+    {
+        std::lock_guard guard(s.lock);
+        auto** at = &s.first;
+        while ((*at)->scope != this) at = &(*at)->next;
+        gone = std::exchange(*at, (*at)->next);
+    }
+    delete gone;
+}
+
+rt::stop_token this_task::stop_token() {
+    auto* scope = detail::current_scope();
+    return scope ? rt::stop_token(&scope->listeners()) : rt::stop_token();
+}
+
+}  // namespace rt

@@ -15,6 +15,8 @@
 //   looking     somebody who only describes the scope holds its operation fast; set on an armed
 //               scope without canceller. A stop that comes meanwhile is left to the looker, which
 //               becomes the canceller when it leaves.
+//   listened    the task has given a token of the scope away; set by the task, once. Whoever sets
+//               stop after it runs the token's callbacks; the task does, where stop was set before.
 // Who resumes: exactly one party.
 //   - complete() on an armed scope without canceller or looker clears armed, and posts the
 //     operation.
@@ -97,6 +99,7 @@ struct child_link {
 };
 
 class wait_op;
+class stop_list;
 
 }  // namespace detail
 
@@ -115,6 +118,10 @@ public:
         : exec_(&exec), identity_(&identity) {}
     environment(const environment&) = delete;
     environment& operator=(const environment&) = delete;
+    inline ~environment() {
+        if (state_.load(std::memory_order_relaxed) & listened) [[unlikely]]
+            forget_listeners();
+    }
 
     inline void bind(executor& exec, detail::task_identity& identity) noexcept {
         exec_ = &exec;
@@ -126,9 +133,12 @@ public:
     [[nodiscard]] inline bool stop_requested() const noexcept {
         return (state_.load(std::memory_order_acquire) & stop) != 0;
     }
-    /// Asks the scope to stop: withdraws what it waits for, and has it unwound on its own executor.
-    /// The caller keeps the scope alive meanwhile. False if it was asked before.
+    /// Asks the scope to stop: runs what listens, withdraws what the scope waits for, and has it
+    /// unwound on its own executor. The caller keeps the scope alive meanwhile. False if it was
+    /// asked before.
     bool request_stop() noexcept;
+    /// What listens for its stop; made when it is first asked for, by the scope itself.
+    detail::stop_list& listeners();
 
     /// The operation is published; returns what to run next on this thread. See the top of this
     /// file.
@@ -163,11 +173,13 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t stop = 1, armed = 2, done = 4, cancelling = 8, looking = 16;
+    static constexpr std::uint32_t stop = 1, armed = 2, done = 4, cancelling = 8, looking = 16,
+                                   listened = 32;
 
     bool finish_cancel(detail::wait_op& op, bool withdrawn) noexcept;
     bool begin_look(bool& stop_seen) noexcept;
     void end_look(bool stop_seen) noexcept;
+    void forget_listeners() noexcept;
 
     executor* exec_ = nullptr;
     detail::task_identity* identity_ = nullptr;
@@ -262,6 +274,8 @@ task_identity* current_identity() noexcept;
 task_identity* exchange_identity(task_identity* identity) noexcept;
 /// The scope that runs on this thread, while current_identity() is not null.
 environment* exchange_scope(environment* scope) noexcept;
+/// It; null outside tasks.
+environment* current_scope() noexcept;
 /// The deadline of that scope, which tasks that it spawns inherit; outside tasks max().
 steady_time deadline_here() noexcept;
 /// Where this thread keeps it: for others to look at while the thread lives.

@@ -17,6 +17,17 @@ export namespace rt {
 
 class stop_token;
 
+namespace this_task {
+/// A token of the running code's stop, for whoever cannot co_await: another library, a job of
+/// rt::spawn_blocking, a callback. It is good until the scope of that code has ended: the task, or
+/// the arm, part or body that runs by itself in a select, join, rt::shield or rt::as_optional
+/// (inside rt::shield no stop is ever requested). Callbacks run on the thread that requests the
+/// stop, within that request: they neither wait nor spawn. Outside tasks: a token of nothing.
+///
+/// The first one of a scope allocates. Tokens of std: rt::with_stop_token.
+rt::stop_token stop_token();
+}  // namespace this_task
+
 namespace detail {
 
 class stop_callback_base {
@@ -68,6 +79,7 @@ public:
 
 private:
     friend class stop_source;
+    friend stop_token this_task::stop_token();
     template <class>
     friend class stop_callback;
     explicit stop_token(detail::stop_list* list) noexcept : list_(list) {}

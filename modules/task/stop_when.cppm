@@ -1,9 +1,9 @@
 // Bridges between a scope's stop and stop tokens, those of std and those of rt.
 //
-// A scope has no list of callbacks (see :operation), so a token needs a scope of its own on either
-// way: in, a callback of the token is one more canceller of the body; out, the canceller of the
-// scope requests the stop of a source. Neither touches the scope once its count is zero, and a
-// callback that is running on another thread is waited for by its destructor.
+// A token needs a scope of its own on either way: in, a callback of the token is one more canceller
+// of the body; out, the canceller of the scope requests the stop of a source. Neither touches the
+// scope once its count is zero, and a callback that is running on another thread is waited for by
+// its destructor.
 module;
 #include <concepts>
 #include <coroutine>
