@@ -78,7 +78,10 @@ public:
     combinator() noexcept = default;
     inline combinator(combinator&&) noexcept {}
 
-    inline void set_place(std::source_location where) noexcept { where_ = where; }
+    /// The first one counts: a function of rt gives its caller's before it awaits.
+    inline void set_place(std::source_location where) noexcept {
+        if (where_.line() == 0) where_ = where;
+    }
     [[nodiscard]] inline std::source_location place() const noexcept { return where_; }
     inline void hold() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
     /// For a canceller, which has no part in the count. False: it was zero, and stays so: whoever

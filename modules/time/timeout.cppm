@@ -2,6 +2,7 @@
 module;
 #include <chrono>
 #include <coroutine>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -27,12 +28,14 @@ template <class A>
 using timeout_result_t = result<result_value_t<await_result_t<A>>>;
 
 template <class A>
-task<timeout_result_t<A>> timeout_at(sleep_op limit, A awaited) {
+task<timeout_result_t<A>> timeout_at(sleep_op limit, A awaited, std::source_location where) {
     using value = await_result_t<A>;
     auto arm = limited_arm(std::move(awaited));
     if constexpr (requires { arm.deadline; })
         arm.deadline = limit.starting_at(co_await this_task::now());
-    auto first = co_await select(biased, std::move(arm), std::move(limit));
+    auto both = select(biased, std::move(arm), std::move(limit));
+    both.set_place(where);
+    auto first = co_await std::move(both);
     if (first.index() == 1) co_return errc::timed_out;
     if constexpr (std::is_void_v<value>) {
         co_return {};
@@ -48,12 +51,14 @@ task<timeout_result_t<A>> timeout_at(sleep_op limit, A awaited) {
 /// and has ended, before this returns: an operation that the kernel cannot withdraw delays it. The
 /// limit counts from the await. In a task that is limited rt::this_task::deadline() tells it.
 template <class Rep, class Period, class A>
-auto timeout(std::chrono::duration<Rep, Period> limit, A awaited) {
-    return detail::timeout_at(sleep(limit), std::move(awaited));
+auto timeout(std::chrono::duration<Rep, Period> limit, A awaited,
+             std::source_location where = std::source_location::current()) {
+    return detail::timeout_at(sleep(limit, where), std::move(awaited), where);
 }
 template <class A>
-auto timeout_at(steady_time limit, A awaited) {
-    return detail::timeout_at(sleep_until(limit), std::move(awaited));
+auto timeout_at(steady_time limit, A awaited,
+                std::source_location where = std::source_location::current()) {
+    return detail::timeout_at(sleep_until(limit, where), std::move(awaited), where);
 }
 
 }  // namespace rt

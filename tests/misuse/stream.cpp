@@ -51,6 +51,12 @@ TEST_F(StreamMisuse, two_wait_for_the_next_value_of_one_adaptor) {
                       auto values = rt::take(std::move(rx), 3);
                       co_await rt::join(values.next(), values.next());
                   }));
+    EXPECT_MISUSE("two receives at once on one receiver", run([]() -> rt::task<> {
+                      auto [tx, rx] = rt::channel<int>(1);
+                      auto values = rt::take(std::move(rx), 3);
+                      co_await rt::join(rt::timeout(1h, values.next()),
+                                        rt::timeout(1h, values.next()));
+                  }));
 }
 
 constexpr auto in_use = "an rt::stream is moved or destroyed while a task waits for its next value";

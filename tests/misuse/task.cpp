@@ -69,6 +69,11 @@ TEST_F(Misuse, a_task_that_was_moved_from_is_joined_or_selected) {
                       auto other = std::move(t);
                       co_await rt::select(rt::allow_loss(std::move(t)), rt::sleep(1h));
                   }));
+    EXPECT_MISUSE(moved_from, run([]() -> rt::task<> {
+                      auto t = forever();
+                      auto other = std::move(t);
+                      (void)co_await rt::timeout(1h, std::move(t));
+                  }));
 }
 
 TEST_F(Misuse, a_task_that_was_moved_from_is_shielded) {

@@ -2,6 +2,7 @@
 #include "support/run.hpp"
 
 #include <chrono>
+#include <coroutine>
 #include <stdexcept>
 #include <string>
 
@@ -71,6 +72,25 @@ TEST_P(Task, a_sleep_and_a_spawned_task_end) {
         co_return co_await h;
     };
     EXPECT_EQ(run(body), "moved!");
+}
+
+struct foreign_awaitable {
+    bool await_ready() const noexcept { return true; }
+    void await_suspend(std::coroutine_handle<>) const noexcept {}
+    int await_resume() const noexcept { return 1; }
+};
+struct foreign_by_member {
+    foreign_awaitable operator co_await() const noexcept { return {}; }
+};
+struct foreign_by_operator {};
+foreign_awaitable operator co_await(foreign_by_operator) noexcept { return {}; }
+
+TEST_P(Task, what_another_library_makes_is_awaited_as_the_language_has_it) {
+    auto sum = []() -> rt::task<int> {
+        foreign_awaitable named;
+        co_return co_await named + co_await foreign_by_member() + co_await foreign_by_operator();
+    };
+    EXPECT_EQ(run(sum), 3);
 }
 
 TEST(TaskDepth, ten_million_synchronous_awaits_and_a_million_deep_chain_b23) {
