@@ -69,8 +69,10 @@ protected:
         if (state_) state_->add_sender();
     }
     sending_end(sending_end&& other) noexcept = default;
-    sending_end& operator=(sending_end other) noexcept {
-        std::swap(state_, other.state_);
+    sending_end& operator=(const sending_end& other) noexcept { return *this = sending_end(other); }
+    sending_end& operator=(sending_end&& other) noexcept {
+        sending_end taken(std::move(other));
+        std::swap(state_, taken.state_);
         return *this;
     }
     ~sending_end() {
@@ -94,9 +96,13 @@ protected:
         if (state_) state_->add_receiver();
     }
     receiving_end(receiving_end&& other) noexcept = default;
-    receiving_end& operator=(receiving_end other) noexcept {
-        std::swap(state_, other.state_);
-        std::swap(seen_, other.seen_);
+    receiving_end& operator=(const receiving_end& other) noexcept {
+        return *this = receiving_end(other);
+    }
+    receiving_end& operator=(receiving_end&& other) noexcept {
+        receiving_end taken(std::move(other));
+        std::swap(state_, taken.state_);
+        std::swap(seen_, taken.seen_);
         return *this;
     }
     ~receiving_end() {

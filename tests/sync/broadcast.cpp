@@ -94,6 +94,19 @@ TEST(BroadcastAlone, a_copy_that_throws_loses_that_one_value_b52) {
     EXPECT_EQ(rx.try_recv().value().n, 14);
 }
 
+TEST(BroadcastAlone, its_ends_are_assigned) {
+    auto [tx, rx] = rt::broadcast<int>(4);
+    auto [other_tx, other_rx] = rt::broadcast<int>(4);
+    tx.send(1).value();
+    other_rx = std::move(rx);
+    EXPECT_EQ(other_rx.try_recv().value(), 1);
+    EXPECT_EQ(other_tx.send(2).error(), rt::errc::closed) << "its receiver has gone";
+    other_tx = tx;
+    tx = std::move(other_tx);
+    tx.send(3).value();
+    EXPECT_EQ(other_rx.try_recv().value(), 3);
+}
+
 TEST(BroadcastAlone, capacity_0_is_misuse) {
     EXPECT_DEATH((void)rt::broadcast<int>(0), "misuse: a broadcast with capacity 0");
 }

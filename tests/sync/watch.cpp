@@ -44,6 +44,21 @@ TEST(WatchAlone, a_value_is_read_in_place_changed_in_place_and_marked_seen) {
     EXPECT_EQ(tx.get(), "second!");
 }
 
+TEST(WatchAlone, its_ends_are_assigned) {
+    auto [tx, rx] = rt::watch(1);
+    auto [other_tx, other_rx] = rt::watch(2);
+    tx.send(3).value();
+    other_rx = rx;
+    EXPECT_TRUE(other_rx.has_changed());
+    rx = std::move(other_rx);
+    EXPECT_EQ(rx.get_and_see(), 3);
+    EXPECT_EQ(other_tx.send(4).error(), rt::errc::closed) << "its receiver has gone";
+    other_tx = tx;
+    tx = std::move(other_tx);
+    tx.send(5).value();
+    EXPECT_EQ(rx.get(), 5);
+}
+
 TEST(WatchAlone, a_modifier_that_throws_notifies_nobody_and_leaves_the_channel_usable_b53) {
     auto [tx, rx] = rt::watch(1);
     auto throws = [](int& n) {
