@@ -39,7 +39,8 @@ runtime_core::runtime_core(runtime_options options, std::vector<std::shared_ptr<
       clock_(options_.clock ? options_.clock : &real_clock()),
       reactors_(std::move(reactors)),
       pool_(options_.blocking_threads, options_.blocking_keep_alive,
-            clock_->paused() ? [this] { workers_[0]->nudge(); } : std::function<void()>()) {
+            clock_->paused() ? [this] { workers_[0]->nudge(); } : std::function<void()>()),
+      asleep_(static_cast<unsigned>(reactors_.size())) {
     auto seed = *options_.seed;
     for (unsigned i = 0; i < reactors_.size(); ++i)
         workers_.push_back(std::make_unique<worker>(*this, i, reactors_[i], *clock_, seed + i));
@@ -166,41 +167,7 @@ work_item* runtime_core::take_injected() noexcept {
 }
 
 void runtime_core::notify_one() noexcept {
-    if (searching_.load(std::memory_order_seq_cst) != 0 ||
-        sleeping_.load(std::memory_order_seq_cst) == 0)
-        return;
-    worker* woken = nullptr;
-    {
-        std::lock_guard guard(sleep_mutex_);
-        if (sleepers_.empty()) return;
-        woken = sleepers_.back();
-        sleepers_.pop_back();
-        sleeping_.fetch_sub(1, std::memory_order_seq_cst);
-        searching_.fetch_add(1, std::memory_order_seq_cst);
-    }
-    woken->wake();
-}
-
-bool runtime_core::begin_search() noexcept {
-    auto n = searching_.load(std::memory_order_relaxed);
-    if (2 * n >= worker_count()) return false;
-    searching_.fetch_add(1, std::memory_order_seq_cst);
-    return true;
-}
-
-void runtime_core::enter_sleep(worker& w) noexcept {
-    std::lock_guard guard(sleep_mutex_);
-    sleepers_.push_back(&w);
-    sleeping_.fetch_add(1, std::memory_order_seq_cst);
-}
-
-bool runtime_core::leave_sleep(worker& w) noexcept {
-    std::lock_guard guard(sleep_mutex_);
-    auto at = std::find(sleepers_.begin(), sleepers_.end(), &w);
-    if (at == sleepers_.end()) return false;
-    sleepers_.erase(at);
-    sleeping_.fetch_sub(1, std::memory_order_seq_cst);
-    return true;
+    if (auto called = asleep_.call_one()) workers_[*called]->wake();
 }
 
 bool runtime_core::any_work() noexcept {

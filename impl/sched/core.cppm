@@ -33,7 +33,9 @@ import rt.time;
 import :counters;
 import :dump;
 import :monitor;
+import :queue;
 import :runtime;
+import :sleepers;
 import :worker;
 
 namespace rt::detail {
@@ -99,12 +101,7 @@ public:
         return injected_count_.load(std::memory_order_seq_cst) != 0;
     }
     void notify_one() noexcept;
-    bool begin_search() noexcept;
-    /// True: it was the last one to search.
-    bool end_search() noexcept { return searching_.fetch_sub(1, std::memory_order_seq_cst) == 1; }
-    void enter_sleep(worker& w) noexcept;
-    /// False: it had been woken already, and counts as searching.
-    bool leave_sleep(worker& w) noexcept;
+    sleepers& workers_asleep() noexcept { return asleep_; }
     [[nodiscard]] bool any_work() noexcept;
 
 private:
@@ -144,10 +141,7 @@ private:
     std::mutex inject_mutex_;
     item_list injected_;  // guarded by inject_mutex_
     std::atomic<std::size_t> injected_count_{0};
-    std::mutex sleep_mutex_;
-    std::vector<worker*> sleepers_;  // guarded by sleep_mutex_
-    std::atomic<unsigned> sleeping_{0};
-    std::atomic<unsigned> searching_{0};
+    sleepers asleep_;
     std::atomic<unsigned> round_robin_{0};
 
     std::atomic<bool> closing_{false};  // written under every shard's lock

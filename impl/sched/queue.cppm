@@ -19,6 +19,29 @@ import rt.task;
 
 namespace rt::detail {
 
+struct item_list {
+    work_item* first = nullptr;
+    work_item* last = nullptr;
+    void push(work_item& item) noexcept {
+        item.next = nullptr;
+        (last ? last->next : first) = &item;
+        last = &item;
+    }
+    void append(const item_list& other) noexcept {
+        if (!other.first) return;
+        (last ? last->next : first) = other.first;
+        last = other.last;
+    }
+    work_item* pop() noexcept {
+        auto* item = first;
+        if (item) {
+            first = item->next;
+            if (!first) last = nullptr;
+        }
+        return item;
+    }
+};
+
 class run_queue {
 public:
     run_queue() : ring_(new ring(256)) {

@@ -31,7 +31,7 @@ worker::worker(runtime_core& core, unsigned index, std::shared_ptr<reactor> io, 
       io_(std::move(io)),
       clock_(&clock),
       wheel_(clock),
-      later_lock_(stealing_) {}
+      ready_(stealing_) {}
 
 unsigned worker::worker_count() const noexcept { return core_->worker_count(); }
 executor& worker::on_worker(unsigned index) noexcept { return core_->on_worker(index); }
@@ -74,38 +74,23 @@ void worker::push_local(work_item& item) noexcept {
     if (asleep_) get_up();
     if (in_item_.load(std::memory_order_relaxed)) {
         // Woken by a task that runs: its data is warm here, so it runs next.
-        auto* before = lifo_.exchange(&item, std::memory_order_acq_rel);
-        if (!before) return;
-        queue_.push(*before);
+        if (!ready_.push_front(item)) return;
     } else {
-        queue_.push(item);
+        ready_.push(item);
     }
     core_->notify_one();
 }
 
 void worker::send(work_item& item) noexcept {
     remote_wakes_.fetch_add(1, std::memory_order_relaxed);
-    auto* seen = mail_.load(std::memory_order_relaxed);
-    do {
-        item.next = seen;
-    } while (!mail_.compare_exchange_weak(seen, &item, std::memory_order_seq_cst,
-                                          std::memory_order_relaxed));
-    nudge();
+    if (mail_.send(item)) wake();
     sent_.fetch_add(1, std::memory_order_release);
 }
 
 bool worker::take_mail() noexcept {
-    if (mail_.load(std::memory_order_relaxed) == nullptr) return false;
-    auto* newest = mail_.exchange(nullptr, std::memory_order_acquire);
-    work_item* oldest = nullptr;
-    while (newest) {
-        auto* next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    while (oldest) local_.push(*std::exchange(oldest, oldest->next));
-    return true;
+    auto mail = mail_.take();
+    local_.append(mail);
+    return mail.first != nullptr;
 }
 
 work_item* worker::next() noexcept {
@@ -116,14 +101,13 @@ work_item* worker::next() noexcept {
     if (++tick_ % items_per_turn == 0) {
         if (auto* item = core_->take_injected()) return item;
     }
-    if (lifo_.load(std::memory_order_relaxed) != nullptr) {
-        auto* item = lifo_.exchange(nullptr, std::memory_order_acq_rel);
-        if (++lifo_used_ <= lifo_in_a_row) return item;
-        queue_.push(*item);  // two that wake each other do not keep the others waiting
+    if (auto* item = ready_.take_front()) {
+        if (++fronts_in_a_row_ <= most_fronts_in_a_row) return item;
+        ready_.push(*item);  // two that wake each other do not keep the others waiting
         share_queue();
     }
-    lifo_used_ = 0;
-    if (auto* item = queue_.take()) return item;
+    fronts_in_a_row_ = 0;
+    if (auto* item = ready_.take()) return item;
     return core_->take_injected();
 }
 
@@ -134,21 +118,16 @@ bool worker::turn_reactor(std::chrono::nanoseconds timeout) noexcept {
 
 void worker::flush_later() noexcept {
     if (std::exchange(put_off_, false)) {
-        auto later = take_later();
-        while (auto* item = later.pop()) {
-            if (stealing_) {
-                queue_.push(*item);
-            } else {
-                local_.push(*item);
-            }
-        }
+        auto later = ready_.take_put_off();
+        if (!stealing_) local_.append(later);
+        while (stealing_ && later.first) ready_.push(*later.pop());
     }
     if (stealing_) share_queue();
 }
 
 /// Items were queued without waking anybody: one is for this worker, the others are for all.
 void worker::share_queue() noexcept {
-    if (queue_.size() > 1) core_->notify_one();
+    if (ready_.queued() > 1) core_->notify_one();
 }
 
 void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> until) noexcept {
@@ -156,6 +135,7 @@ void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> unt
     auto* outer_worker = current_worker();
     auto* outer_executor = current_executor();
     auto* outer_task = exchange_identity(nullptr);
+    auto* outer_scope = exchange_scope(nullptr);
     set_current_worker(this);
     set_current_executor(&core_->executor_at(index_));
     set_running(identity_slot());
@@ -180,7 +160,7 @@ void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> unt
         auto now = clock_->now();
         set_coarse_time(coarse_time_of(now));
         wheel_.advance(now);
-        if (local_.first || put_off_ || lifo_.load(std::memory_order_relaxed) || queue_.size()) {
+        if (local_.first || put_off_ || !ready_.empty()) {
             turn_reactor(std::chrono::nanoseconds(0));
             flush_later();
         } else if (!over()) {
@@ -192,35 +172,37 @@ void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> unt
     set_current_executor(outer_executor);
     set_current_worker(outer_worker);
     exchange_identity(outer_task);
+    exchange_scope(outer_scope);
 }
 
 void worker::idle(const std::atomic<bool>*, std::optional<steady_time> until) noexcept {
     if (!stealing_) {
-        parked_.store(true, std::memory_order_seq_cst);
+        mail_.go_to_sleep();
         bool moved = clock_->paused() && advance_paused_clock();
-        if (!moved && mail_.load(std::memory_order_seq_cst) == nullptr && !core_->exiting())
-            park(until);
-        parked_.store(false, std::memory_order_relaxed);
+        if (!moved && mail_.empty() && !core_->exiting()) park(until);
+        mail_.get_up();
         return;
     }
-    if (!searching_ && core_->begin_search()) searching_ = true;
+    auto& sleepers = core_->workers_asleep();
+    if (!searching_ && sleepers.begin_search()) searching_ = true;
     if (searching_) {
         if (auto* item = steal()) {
-            queue_.push(*item);
+            ready_.push(*item);
             stop_searching();
             return;
         }
     }
     asleep_ = true;
-    core_->enter_sleep(*this);
-    if (std::exchange(searching_, false)) (void)core_->end_search();
+    sleepers.enter(index_);
+    if (std::exchange(searching_, false)) (void)sleepers.end_search();
     if (!core_->any_work() && !core_->exiting()) park(until);
     if (asleep_) get_up();
 }
 
 void worker::get_up() noexcept {
     asleep_ = false;
-    if (!core_->leave_sleep(*this)) searching_ = true;  // who woke us has counted us
+    // Who has called it has counted it.
+    if (!core_->workers_asleep().leave(index_)) searching_ = true;
 }
 
 void worker::park(std::optional<steady_time> until) noexcept {
@@ -246,12 +228,11 @@ void worker::be_up() noexcept {
 
 /// True: something became runnable, or time has moved. The order matters: the reactor first, since
 /// it may swallow a wake-up; the mail after the pool, since a job sends its task before it stops
-/// counting. While jobs run this worker sleeps, announced in parked_; the last one to end nudges
-/// it.
+/// counting. While jobs run this worker sleeps, as its mailbox says; the last one to end nudges it.
 bool worker::advance_paused_clock() noexcept {
     if (turn_reactor(std::chrono::nanoseconds(0)) != 0) return true;
     bool jobs_run = !core_->blocking_idle();
-    if (mail_.load(std::memory_order_acquire) != nullptr) return true;
+    if (!mail_.empty()) return true;
     auto deadline = wheel_.next_deadline();
     if (!deadline || jobs_run) return false;
     clock_->advance_to(*deadline);
@@ -264,13 +245,13 @@ work_item* worker::steal() noexcept {
     for (unsigned i = 0; i < count; ++i) {
         auto& victim = core_->worker_at((first + i) % count);
         if (&victim == this) continue;
-        auto wanted = (victim.queue_.size() + 1) / 2;
+        auto wanted = (victim.ready_.queued() + 1) / 2;
         work_item* taken = nullptr;
         for (; wanted > 0; --wanted) {
-            auto* item = victim.queue_.take();
+            auto* item = victim.ready_.take();
             if (!item) break;
             bump(steals_);
-            if (taken) queue_.push(*taken);
+            if (taken) ready_.push(*taken);
             taken = item;
         }
         if (taken) return taken;
@@ -279,23 +260,14 @@ work_item* worker::steal() noexcept {
 }
 
 void worker::help() noexcept {
-    auto give = [this](work_item* item) {
-        if (item) core_->give(*item);
-        return item != nullptr;
-    };
-    for (auto n = queue_.size(); n > 0 && give(queue_.take()); --n) {
-    }
-    give(lifo_.exchange(nullptr, std::memory_order_acq_rel));
-    auto later = take_later();
-    while (give(later.pop())) {
-    }
+    ready_.hand_over([this](work_item& item) { core_->give(item); });
     wheel_.advance(clock_->now());
     io_->help();
 }
 
 void worker::stop_searching() noexcept {
     searching_ = false;
-    if (core_->end_search() && core_->any_work()) core_->notify_one();
+    if (core_->workers_asleep().end_search() && core_->any_work()) core_->notify_one();
 }
 
 }  // namespace rt::detail

@@ -4,22 +4,15 @@
 // The loop: at most 61 items, then timers and the reactor; when nothing is left, others' work, then
 // the park, which is the reactor's wait until the wheel's next deadline. What a worker has, per
 // core: a list that only it touches, and a mailbox for the others. Stealing: the same for what must
-// stay (nothing else uses the mailbox there), a queue that others take from, and one slot for the
-// item that a running task woke last, which runs next, at most three times in a row.
-//
-// No wake-up is lost. Per core: a sender pushes (seq_cst) and then exchanges parked_; the worker
-// sets parked_ (seq_cst) and then looks at its mailbox again. Stealing: a pusher publishes
-// (seq_cst) and then reads `searching` and `sleeping`; a worker that goes to sleep counts itself
-// into `sleeping`, then out of `searching` (both seq_cst), and then looks at every queue again. So
-// in the total order of these operations one of the two sees the other. At most half of the workers
-// search; one that finds work and was the last searcher wakes the next.
+// stay (nothing else uses the mailbox there), a queue that others take from, and one place in front
+// of it for the item that a running task woke last, which runs next, at most three times in a row.
+// Each of these states its protocol: :mailbox, :ready, :sleepers.
 //
 // Whoever sends to a worker from outside may still be inside send() when what it sent has run and
 // the runtime is ending: shutdown waits for it.
 //
 // A worker that is kept in one item for long is helped, in the stealing flavor (monitor.cppm): what
-// waits in its slot, its queue and among what was put off is given to the others, its timers fire
-// and its reactor is polled. So all of these are atomic or have a lock, and only there.
+// is ready there is given to the others, its timers fire and its reactor is polled.
 module;
 #include <atomic>
 #include <chrono>
@@ -35,29 +28,13 @@ import rt.io;
 import rt.time;
 import :counters;
 import :dump;
+import :mailbox;
 import :queue;
+import :ready;
 
 namespace rt::detail {
 
 class runtime_core;
-
-struct item_list {
-    work_item* first = nullptr;
-    work_item* last = nullptr;
-    void push(work_item& item) noexcept {
-        item.next = nullptr;
-        (last ? last->next : first) = &item;
-        last = &item;
-    }
-    work_item* pop() noexcept {
-        auto* item = first;
-        if (item) {
-            first = item->next;
-            if (!first) last = nullptr;
-        }
-        return item;
-    }
-};
 
 class worker final : public executor {
 public:
@@ -84,14 +61,13 @@ public:
     void push_local(work_item& item) noexcept;
     void push_later(work_item& item) noexcept {
         put_off_ = true;
-        std::lock_guard guard(later_lock_);
-        later_.push(item);
+        ready_.put_off(item);
     }
     void send(work_item& item) noexcept;  // from other threads
     void wake() noexcept { io_->wake(); }
     /// Has it look again whether there is nothing to do, if it has gone to sleep.
     void nudge() noexcept {
-        if (parked_.exchange(false, std::memory_order_seq_cst)) wake();
+        if (mail_.disturb()) wake();
     }
     /// True: another thread is inside send(), even if what it sent has run meanwhile.
     [[nodiscard]] bool being_sent_to() const noexcept {
@@ -103,7 +79,7 @@ public:
     [[nodiscard]] runtime_core& core() const noexcept { return *core_; }
     [[nodiscard]] worker_counters counters() const noexcept;
     [[nodiscard]] reactor& io_reactor() noexcept { return *io_; }
-    [[nodiscard]] bool has_stealable() const noexcept { return queue_.size() != 0; }
+    [[nodiscard]] bool has_stealable() const noexcept { return ready_.queued() != 0; }
 
     // For the monitor, on its thread.
     /// The items that it has begun; none while it is between two.
@@ -124,15 +100,11 @@ public:
 private:
     friend class runtime_core;
     static constexpr int items_per_turn = 61;
-    static constexpr int lifo_in_a_row = 3;
+    static constexpr int most_fronts_in_a_row = 3;
 
     using counter = std::atomic<std::uint64_t>;
     static void bump(counter& c) noexcept {  // one writer
         c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    }
-    item_list take_later() noexcept {
-        std::lock_guard guard(later_lock_);
-        return std::exchange(later_, {});
     }
     work_item* next() noexcept;
     work_item* steal() noexcept;
@@ -157,24 +129,20 @@ private:
     bool searching_ = false;
     bool put_off_ = false;  // since the last flush; a helper may have taken it
     bool asleep_ = false;   // among the sleepers, as far as it knows
-    int lifo_used_ = 0;
+    int fronts_in_a_row_ = 0;
     unsigned tick_ = 0;
     random_bits random_;
     std::shared_ptr<reactor> io_;
     clock_source* clock_;
     timer_wheel wheel_;
     item_list local_;
-    optional_spin_lock later_lock_;
-    item_list later_;  // put off until after the reactor's turn; guarded by later_lock_
     std::atomic<bool> in_item_{false};
     std::atomic<bool> up_{false};
     spin_lock running_lock_;
     // Where the driving thread keeps the task that it runs.
     const std::atomic<task_identity*>* running_ = nullptr;
-    run_queue queue_;
-    std::atomic<work_item*> lifo_{nullptr};
-    alignas(64) std::atomic<work_item*> mail_{nullptr};
-    std::atomic<bool> parked_{false};
+    ready_items ready_;
+    alignas(64) mailbox mail_;
     counter polls_{0}, steals_{0}, parks_{0}, local_wakes_{0}, forced_yields_{0}, remote_wakes_{0},
         sent_{0};
 };

@@ -132,6 +132,7 @@ TEST(Explorer, a_race_on_plain_memory_is_told) {
     EXPECT_TRUE(found<plain>(bare, locked, nothing));
     EXPECT_FALSE(found<plain>(locked, locked, nothing));
     EXPECT_TRUE(found<plain>(locked, locked, nothing, {.bug = seeded::no_lock}));
+    EXPECT_TRUE(found<plain>(locked, locked, nothing, {.bug = seeded::no_order}));
 }
 
 TEST(Explorer, a_failed_exchange_may_have_seen_an_old_value) {

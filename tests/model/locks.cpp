@@ -49,16 +49,21 @@ TEST(Models, a_stop_callback_runs_once_and_not_beyond_its_end) {
                     alive->set(2);
                     alive.reset();
                 });
-                model::run([=] { s->source.request_stop(); });
                 model::run([=] {
-                    if (s->source.stop_requested()) s->source.request_stop();
+                    s->data.set(7);
+                    s->source.request_stop();
+                });
+                model::run([=] {
+                    if (!s->source.stop_requested()) return;
+                    model::check(s->data.get() == 7, "what the requester wrote");
+                    s->source.request_stop();
                 });
                 return [=] {
                     model::check(s->calls <= 1, "at most once");
                     delete s;
                 };
             },
-            {model::seeded::no_lock});
+            {model::seeded::no_release, model::seeded::no_acquire, model::seeded::no_lock});
 }
 
 }  // namespace

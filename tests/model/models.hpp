@@ -14,7 +14,7 @@ import rt.sync;
 
 namespace model {
 inline std::ostream& operator<<(std::ostream& out, seeded bug) {
-    constexpr const char* names[] = {"none",       "no release",  "no acquire",
+    constexpr const char* names[] = {"none",       "no release",  "no acquire", "no order",
                                      "no seq_cst", "torn update", "no lock"};
     return out << names[static_cast<int>(bug)];
 }
@@ -39,7 +39,7 @@ inline void explore(const char* name, const std::function<model::after()>& setup
     std::cout << " " << found << " of " << bugs.size() << "\n";
 }
 
-/// Runs tasks on the one thread that calls run(). Any thread posts.
+/// Runs tasks on the threads that call run(). Any thread posts.
 class model_executor final : public rt::executor {
 public:
     void post(rt::work_item& item) noexcept override {
@@ -68,12 +68,12 @@ public:
         auto* before = rt::current_executor();
         rt::detail::set_current_executor(this);
         while (alive_ != 0) {
-            model::wait_until([this] { return first_ != nullptr; });
+            model::wait_until([this] { return first_ != nullptr || alive_ == 0; });
             lock_.lock();
             auto* item = first_;
-            first_ = item->next;
+            if (item) first_ = item->next;
             lock_.unlock();
-            item->run(*item);
+            if (item) item->run(*item);
         }
         rt::detail::set_current_executor(before);
     }
@@ -88,10 +88,10 @@ public:
     }
 
 private:
-    model::mutex lock_;
+    model::mutex lock_{true};
     rt::work_item* first_ = nullptr;
     rt::work_item* last_ = nullptr;
-    int alive_ = 0;  // the running thread's
+    int alive_ = 0;
 };
 
 /// A task of an executor, and its header, as long as the model wants.

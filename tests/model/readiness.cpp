@@ -41,7 +41,7 @@ TEST(Models, a_select_that_must_try) {
                     delete s;
                 };
             },
-            {seeded::torn_update, seeded::no_lock}, {.preemptions = 1});
+            {seeded::no_order, seeded::torn_update, seeded::no_lock}, {.preemptions = 1});
 }
 
 struct scope_in_task {

@@ -1,4 +1,5 @@
-// Channels and semaphores: items and permits add up, whoever is stopped meanwhile.
+// Channels, semaphores, oneshot, broadcast, watch: items and permits add up, whoever is stopped
+// meanwhile.
 #include "models.hpp"
 
 #include <optional>
@@ -43,7 +44,7 @@ TEST(Models, a_channel_of_one) {
                     delete s;
                 };
             },
-            {seeded::no_release, seeded::torn_update, seeded::no_lock});
+            {seeded::no_release, seeded::no_order, seeded::torn_update});
 }
 
 TEST(Models, permits_of_a_semaphore) {
@@ -74,7 +75,132 @@ TEST(Models, permits_of_a_semaphore) {
                     delete s;
                 };
             },
-            {seeded::torn_update, seeded::no_lock});
+            {seeded::no_order, seeded::torn_update, seeded::no_lock});
+}
+
+TEST(Models, a_oneshot) {
+    struct state {
+        model_executor executor;
+        model::cell<int> data;
+        std::optional<rt::oneshot_receiver<int>> receiver;
+        std::optional<started<void>> task;
+        int received = 0, refused = 0;
+    };
+    explore("oneshot, a send and a stop of the receiver",
+            [] {
+                auto* s = new state;
+                auto [tx, rx] = rt::oneshot<int>();
+                s->receiver = std::move(rx);
+                bool drops = model::choose(2);
+                s->task.emplace(s->executor, [](state& s) -> rt::task<> {
+                    if (auto value = co_await s.receiver->recv()) {
+                        s.received = *value;
+                        model::check(s.data.get() == 9, "what the sender wrote");
+                    }
+                }(*s));
+                auto* sender = new rt::oneshot_sender<int>(std::move(tx));
+                model::run([=] {
+                    s->executor.run();
+                    if (drops) s->receiver.reset();
+                });
+                model::run([=] {
+                    s->data.set(9);
+                    if (auto back = sender->send(4)) s->refused = *back;
+                    delete sender;
+                });
+                model::run([=] { (*s->task)->env.request_stop(); });
+                return [=] {
+                    model::check((*s->task)->ended(), "the receiver has ended");
+                    if (!drops) {
+                        model::check(s->refused == 0, "nobody was gone");
+                        if (s->received == 0) s->received = s->receiver->try_recv().value();
+                        model::check(s->received == 4, "it is received, or there");
+                    }
+                    model::check(s->received == 0 || s->refused == 0, "not both");
+                    delete s;
+                };
+            },
+            {seeded::no_release, seeded::no_acquire, seeded::torn_update});
+}
+
+TEST(Models, a_broadcast) {
+    struct state {
+        model_executor executor;
+        model::cell<int> data;
+        std::optional<rt::broadcast_receiver<int>> receiver;
+        std::optional<started<void>> task;
+        int received = 0;
+    };
+    explore("broadcast, two sends and a stop of the receiver",
+            [] {
+                auto* s = new state;
+                auto [tx, rx] = rt::broadcast<int>(2);
+                s->receiver = std::move(rx);
+                s->task.emplace(s->executor, [](state& s) -> rt::task<> {
+                    while (auto value = co_await s.receiver->recv()) {
+                        s.received = s.received * 10 + *value;
+                        model::check(s.data.get() == 9, "what the sender wrote");
+                    }
+                }(*s));
+                auto* sender = new rt::broadcast_sender<int>(std::move(tx));
+                model::run([=] { s->executor.run(); });
+                model::run([=] {
+                    s->data.set(9);
+                    (void)sender->send(1);
+                    (void)sender->send(2);
+                    delete sender;
+                });
+                if (model::choose(2)) model::run([=] { (*s->task)->env.request_stop(); });
+                return [=] {
+                    model::check((*s->task)->ended(), "the receiver has ended");
+                    while (auto left = s->receiver->try_recv())
+                        s->received = s->received * 10 + *left;
+                    model::check(s->received == 12, "each is received, or there, in order");
+                    delete s;
+                };
+            },
+            {seeded::no_order, seeded::torn_update, seeded::no_lock});
+}
+
+TEST(Models, a_watch) {
+    struct state {
+        model_executor executor;
+        model::cell<int> data;
+        std::optional<rt::watch_receiver<int>> receiver;
+        std::optional<started<void>> task;
+        int last = 0;
+    };
+    explore("watch, two sends and a stop of the receiver",
+            [] {
+                auto* s = new state;
+                auto [tx, rx] = rt::watch<int>(0);
+                s->receiver = std::move(rx);
+                s->task.emplace(s->executor, [](state& s) -> rt::task<> {
+                    while (co_await s.receiver->changed()) {
+                        auto value = s.receiver->get();
+                        model::check(value >= s.last, "it never goes back");
+                        model::check(s.data.get() == 9, "what the sender wrote");
+                        s.last = value;
+                    }
+                }(*s));
+                auto* sender = new rt::watch_sender<int>(std::move(tx));
+                model::run([=] { s->executor.run(); });
+                model::run([=] {
+                    s->data.set(9);
+                    (void)sender->send(1);
+                    (void)sender->send(2);
+                    delete sender;
+                });
+                bool stops = model::choose(2);
+                if (stops) model::run([=] { (*s->task)->env.request_stop(); });
+                return [=] {
+                    model::check((*s->task)->ended(), "the receiver has ended");
+                    model::check(s->last == 2 || stops, "the last value is seen");
+                    model::check(s->receiver->get() == 2, "and is there");
+                    delete s;
+                };
+            },
+            {seeded::no_release, seeded::no_acquire, seeded::no_lock});
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ TEST(Models, a_task_is_woken_while_it_is_stopped) {
 
 TEST(Models, a_task_is_looked_at_while_it_is_woken_and_stopped) {
     explore("task, wake, stop and look", [] { return wake_and_stop(true); },
-            {seeded::torn_update, seeded::no_lock});
+            {seeded::no_order, seeded::torn_update, seeded::no_lock});
 }
 
 /// One bell for each arm, and another thread rings each: one arm wins, the other bell keeps its
@@ -87,7 +87,7 @@ TEST(Models, a_select_of_two) {
                     delete s;
                 };
             },
-            {seeded::torn_update, seeded::no_lock});
+            {seeded::no_order, seeded::torn_update, seeded::no_lock});
 }
 
 TEST(Models, a_join_sees_what_the_task_did) {
@@ -121,6 +121,74 @@ TEST(Models, a_join_sees_what_the_task_did) {
                 };
             },
             {seeded::no_release, seeded::no_acquire, seeded::no_lock});
+}
+
+/// The children of a join take turns, on whatever thread: they may share what has no lock.
+TEST(Models, children_that_wake_on_two_threads_take_turns) {
+    struct state {
+        model_executor executor;
+        rt::notify bells[2];
+        model::cell<int> shared;
+        std::optional<started<void>> task;
+    };
+    explore("strand",
+            [] {
+                auto* s = new state;
+                auto child = [](state& s, int i) -> rt::task<> {
+                    co_await s.bells[i].wait();
+                    s.shared.set(s.shared.get() + 1);
+                };
+                s->task.emplace(s->executor, [](state& s, auto child) -> rt::task<> {
+                    co_await rt::join(child(s, 0), child(s, 1));
+                    s.shared.set(s.shared.get() + 1);
+                }(*s, child));
+                for (int i = 0; i < 2; ++i) {
+                    model::run([=] {
+                        s->bells[i].notify_one();
+                        s->executor.run();
+                    });
+                }
+                return [=] {
+                    model::check((*s->task)->ended(), "the task has ended");
+                    model::check(s->shared.get() == 3, "every addition");
+                    delete s;
+                };
+            },
+            {seeded::no_release, seeded::no_acquire, seeded::torn_update}, {.preemptions = 1});
+}
+
+/// A task takes its first token while its stop is requested: what listens hears of it once.
+TEST(Models, a_token_of_a_task_that_is_stopped) {
+    struct state {
+        model_executor executor;
+        model::cell<int> data;
+        int began = 0, calls = 0;
+        std::optional<started<void>> task;
+    };
+    explore("token of a task",
+            [] {
+                auto* s = new state;
+                s->task.emplace(s->executor, [](state& s) -> rt::task<> {
+                    s.began = 1;
+                    auto token = rt::this_task::stop_token();
+                    rt::stop_callback counts(token, [&] { ++s.calls; });
+                    if (token.stop_requested())
+                        model::check(s.data.get() == 7, "what the requester wrote");
+                    rt::notify never;
+                    co_await never.wait();
+                }(*s));
+                model::run([=] { s->executor.run(); });
+                model::run([=] {
+                    s->data.set(7);
+                    (*s->task)->env.request_stop();
+                });
+                return [=] {
+                    model::check((*s->task)->ended(), "the task has ended");
+                    model::check(s->calls == s->began, "once");
+                    delete s;
+                };
+            },
+            {seeded::no_order, seeded::torn_update, seeded::no_lock});
 }
 
 }  // namespace

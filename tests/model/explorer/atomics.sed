@@ -1,9 +1,11 @@
 # std's atomics and locks become the explorer's.
 s/^#include <atomic>$/#include <atomic>\n#include "model.hpp"/
 s/^#include <mutex>$/#include <mutex>\n#include "model.hpp"/
+s/^#include <shared_mutex>$/#include <shared_mutex>\n#include "model.hpp"/
 s/^#include <thread>$/#include <thread>\n#include "model.hpp"/
 /blocks\|identity_here\|identity_slot\|std::atomic<int> budget\|std::atomic<task_identity\*>/!s/std::atomic</::model::atomic</g
 s/std::mutex\b/::model::mutex/g
+s/std::shared_mutex\b/::model::shared_mutex/g
 s/std::condition_variable\b/::model::condition_variable/g
 s/std::this_thread::yield()/::model::yield()/g
 # A lock is one step, but in the model of the lock itself.

@@ -161,7 +161,7 @@ void join(clock& to, const clock& from) {
     for (std::size_t i = 0; i < to.size(); ++i) to[i] = std::max(to[i], from[i]);
 }
 bool acquires(std::memory_order o) {
-    if (how.bug == seeded::no_acquire) return false;
+    if (how.bug == seeded::no_acquire || how.bug == seeded::no_order) return false;
     return o != std::memory_order_relaxed && o != std::memory_order_release;
 }
 bool releases(std::memory_order o) {
@@ -347,7 +347,7 @@ bool object::compare_exchange(std::uint64_t& expected, std::uint64_t bits, order
 
 void mutex::lock() noexcept {
     if (!exploring()) return;
-    if (how.bug == seeded::no_lock) {
+    if (!sound_ && how.bug == seeded::no_lock) {
         (void)begin();
         return;
     }
@@ -355,7 +355,7 @@ void mutex::lock() noexcept {
     auto& f = begin();
     events.push_back({self, "lock", 0, 0, 0});
     held_ = true;
-    join(f.now, released_);
+    if (sound_ || how.bug != seeded::no_order) join(f.now, released_);
 }
 
 bool mutex::try_lock() noexcept {
@@ -363,12 +363,12 @@ bool mutex::try_lock() noexcept {
     auto& f = begin();
     if (held_) return false;
     held_ = true;
-    join(f.now, released_);
+    if (sound_ || how.bug != seeded::no_order) join(f.now, released_);
     return true;
 }
 
 void mutex::unlock() noexcept {
-    if (!exploring() || how.bug == seeded::no_lock) return;
+    if (!exploring() || (!sound_ && how.bug == seeded::no_lock)) return;
     auto& f = fibers[static_cast<std::size_t>(self)];
     ++f.now[static_cast<std::size_t>(self)];
     released_ = f.now;

@@ -130,9 +130,12 @@ public:
     }
 };
 
-/// A lock whose holder is waited for, not spun for.
+/// A lock whose holder is waited for, not spun for. Sound: no bug is put into it.
 class mutex {
 public:
+    mutex() noexcept = default;
+    explicit mutex(bool sound) noexcept : sound_(sound) {}
+    mutex(const mutex&) = delete;
     void lock() noexcept;
     bool try_lock() noexcept;
     void unlock() noexcept;
@@ -140,6 +143,15 @@ public:
 private:
     clock released_{};
     bool held_ = false;
+    bool sound_ = false;
+};
+
+/// Readers keep each other out, too.
+class shared_mutex : public mutex {
+public:
+    void lock_shared() noexcept { lock(); }
+    bool try_lock_shared() noexcept { return try_lock(); }
+    void unlock_shared() noexcept { unlock(); }
 };
 
 class condition_variable {
@@ -200,6 +212,7 @@ enum class seeded {
     none,
     no_release,   ///< every release is relaxed
     no_acquire,   ///< every acquire is relaxed
+    no_order,     ///< that of the locks, too: they do no more than keep others out
     no_seq_cst,   ///< seq_cst is no more than acquire and release
     torn_update,  ///< others may come between the two halves of a read-modify-write
     no_lock       ///< locks keep nobody out
