@@ -39,7 +39,11 @@ void runtime_core::set_in_all_shards(std::atomic<bool>& flag) noexcept {
 }
 
 void runtime_core::stop_tasks() noexcept {
-    each_task([](task_state& task) { task.env.request_stop(); });
+    stop_each([this](auto f) {
+        each_task([&, goes_on = true](task_state& task) mutable {
+            if (goes_on) goes_on = f(task);
+        });
+    });
 }
 
 bool runtime_core::end_if_gone() noexcept {

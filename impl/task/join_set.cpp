@@ -53,11 +53,16 @@ void join_list::forget(task_state& task) noexcept {
         } else {
             // It cannot leave the list, and its header cannot go, before the lock is free.
             place.forgotten = true;
-            task.env.request_stop();
+            task.retain();
         }
         woken = wake();
     }
-    if (has_ended) drop(task);
+    if (has_ended) {
+        drop(task);
+    } else {
+        task.env.request_stop();
+        task.release();
+    }
     if (woken) woken->complete();
 }
 
@@ -73,21 +78,22 @@ void join_list::forget_all() noexcept {
                 task->membership()->next = std::exchange(gone, task);
             } else {
                 member(*task).forgotten = true;
-                task->env.request_stop();
             }
             task = next;
         }
         woken = wake();
     }
     while (gone) drop(*std::exchange(gone, gone->membership()->next));
+    stop_all();
     if (woken) woken->complete();
 }
 
 void join_list::stop_all() noexcept {
-    std::lock_guard guard(lock_);
-    for (auto* task = first_; task; task = task->membership()->next) {
-        if (!member(*task).ended) task->env.request_stop();
-    }
+    stop_each([this](auto f) {
+        std::lock_guard guard(lock_);
+        for (auto* task = first_; task && (member(*task).ended || f(*task));)
+            task = task->membership()->next;
+    });
 }
 
 std::size_t join_list::size() noexcept {

@@ -63,11 +63,17 @@ bool environment::request_stop() noexcept {
     auto seen = state_.load(std::memory_order_relaxed);
     for (;;) {
         if (seen & stop) return false;
-        bool cancel = (seen & armed) && !(seen & looking);
+        if (seen & looking) {
+            std::this_thread::yield();
+            seen = state_.load(std::memory_order_relaxed);
+            continue;
+        }
+        // First: once the stop is set the scope may end, and what listens with it.
+        if (seen & listened) (void)listeners().request();
+        bool cancel = (seen & armed) != 0;
         auto next = seen | stop | (cancel ? cancelling : 0);
         if (state_.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
                                          std::memory_order_relaxed)) {
-            if (seen & listened) (void)listeners().request();
             if (cancel) {
                 auto& op = *waiting_;
                 if (finish_cancel(op, op.withdraw())) exec_->post(op);
@@ -78,45 +84,37 @@ bool environment::request_stop() noexcept {
 }
 
 /// False: the scope is not armed, or a canceller is inside.
-bool environment::begin_look(bool& stop_seen) noexcept {
+bool environment::begin_look() noexcept {
     auto seen = state_.load(std::memory_order_relaxed);
     while ((seen & (armed | done | cancelling)) == armed) {
-        if (!state_.compare_exchange_weak(seen, seen | looking, std::memory_order_acq_rel,
-                                          std::memory_order_relaxed))
-            continue;
-        stop_seen = (seen & stop) != 0;
-        return true;
+        if (state_.compare_exchange_weak(seen, seen | looking, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed))
+            return true;
     }
     return false;
 }
 
-void environment::end_look(bool stop_seen) noexcept {
+void environment::end_look() noexcept {
     auto& op = *waiting_;
     auto seen = state_.load(std::memory_order_relaxed);
     for (;;) {
         bool over = (seen & done) != 0;
-        bool cancel = !over && !stop_seen && (seen & stop);
-        auto next = over ? seen & ~(armed | done) : cancel ? seen | cancelling : seen;
-        if (!state_.compare_exchange_weak(seen, next & ~looking, std::memory_order_acq_rel,
+        auto next = (over ? seen & ~(armed | done) : seen) & ~looking;
+        if (!state_.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
                                           std::memory_order_relaxed))
             continue;
-        if (over || (cancel && finish_cancel(op, op.withdraw()))) exec_->post(op);
+        if (over) exec_->post(op);
         return;
     }
 }
 
 void environment::describe(std::vector<awaited>& to, unsigned depth) {
+    if (!begin_look()) return;
     struct look {
-        explicit look(environment& env) : env(env), held(env.begin_look(stop_seen)) {}
-        look(const look&) = delete;
-        ~look() {
-            if (held) env.end_look(stop_seen);
-        }
         environment& env;
-        bool stop_seen = false;
-        bool held;
-    } look(*this);
-    if (look.held) waiting_->describe_chain(to, depth);
+        ~look() { env.end_look(); }
+    } look{*this};
+    waiting_->describe_chain(to, depth);
 }
 
 /// Leaves the canceller's section. True: the caller resumes or posts the operation; false: it is no
@@ -239,9 +237,7 @@ void wait_op::run_posted(work_item& item) noexcept {
 [[gnu::noinline]] environment* exchange_scope(environment* scope) noexcept {
     return std::exchange(scope_here, scope);
 }
-[[gnu::noinline]] environment* current_scope() noexcept {
-    return current_identity() ? scope_here : nullptr;
-}
+[[gnu::noinline]] environment* current_scope() noexcept { return scope_here; }
 steady_time deadline_here() noexcept {
     auto* scope = current_scope();
     return scope ? scope->deadline() : steady_time::max();

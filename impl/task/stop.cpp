@@ -1,12 +1,15 @@
 module;
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 module rt.task;
 
-namespace rt::detail {
+namespace rt {
+namespace detail {
 
 bool stop_list::request() noexcept {
     std::unique_lock guard(lock_);
@@ -65,70 +68,88 @@ stop_link::stop_link(stop_list* parent, stop_list& child) noexcept
       }),
       parent_(parent),
       child_(&child) {
-    if (!parent_ || parent_->add(*this)) return;
-    parent_ = nullptr;
-    child.request();
+    if (!parent_) return;
+    if (parent_->add(*this)) {
+        parent_->keep();
+    } else {
+        parent_ = nullptr;
+        child.request();
+    }
 }
 
 stop_link::~stop_link() {
-    if (parent_) parent_->remove(*this);
+    if (!parent_) return;
+    parent_->remove(*this);
+    parent_->let_go();
 }
 
-}  // namespace rt::detail
+}  // namespace detail
 
 // --- The token of a scope. Most scopes have none, so their lists stand beside them.
 
-namespace rt {
-
+namespace detail {
 namespace {
-struct listeners_of {
-    const environment* scope;
-    listeners_of* next;
-    detail::stop_list list;
-};
-struct shelf {
-    detail::spin_lock lock;  // guards first, and the links; not the lists
-    listeners_of* first = nullptr;
-};
-shelf shelves[64];
 
+/// Its owners: the scope, and the tokens.
+class scope_stop_list final : public stop_list {
+public:
+    scope_stop_list() noexcept : stop_list(true) {}
+    std::atomic<unsigned> owners{1};
+};
+
+struct shelf {
+    std::mutex mutex;
+    std::unordered_map<const environment*, scope_stop_list*> lists;  // guarded by mutex
+};
 shelf& shelf_of(const environment& scope) noexcept {
+    static auto* const shelves = new shelf[64];  // kept: a task may end after main() has
     auto at = reinterpret_cast<std::uintptr_t>(&scope);
     return shelves[((at >> 6) ^ (at >> 12)) % 64];
 }
+
 }  // namespace
 
+void stop_list::keep_shared() noexcept {
+    static_cast<scope_stop_list*>(this)->owners.fetch_add(1, std::memory_order_relaxed);
+}
+void stop_list::let_go_shared() noexcept {
+    auto* self = static_cast<scope_stop_list*>(this);
+    if (self->owners.fetch_sub(1, std::memory_order_acq_rel) == 1) delete self;
+}
+
+}  // namespace detail
+
 detail::stop_list& environment::listeners() {
-    auto& s = shelf_of(*this);
+    auto& s = detail::shelf_of(*this);
     if (state_.load(std::memory_order_relaxed) & listened) {
-        std::lock_guard guard(s.lock);
-        auto* found = s.first;
-        while (found->scope != this) found = found->next;
-        return found->list;
+        std::lock_guard guard(s.mutex);
+        return *s.lists.find(this)->second;
     }
-    auto* made = new listeners_of{this, nullptr, {}};
+    auto made = std::make_unique<detail::scope_stop_list>();
+    auto& list = *made;
     {
-        std::lock_guard guard(s.lock);
-        made->next = std::exchange(s.first, made);
+        std::lock_guard guard(s.mutex);
+        s.lists.emplace(this, made.get());
+        (void)made.release();
     }
     // Either this sees the stop, or who sets it sees this.
-    if (state_.fetch_or(listened, std::memory_order_acq_rel) & stop) (void)made->list.request();
-    return made->list;
+    if (state_.fetch_or(listened, std::memory_order_acq_rel) & stop) (void)list.request();
+    return list;
 }
 
 void environment::forget_listeners() noexcept {
-    auto& s = shelf_of(*this);
-    listeners_of* gone;
+    auto& s = detail::shelf_of(*this);
+    detail::scope_stop_list* gone;
     {
-        std::lock_guard guard(s.lock);
-        auto** at = &s.first;
-        while ((*at)->scope != this) at = &(*at)->next;
-        gone = std::exchange(*at, (*at)->next);
+        std::lock_guard guard(s.mutex);
+        auto at = s.lists.find(this);
+        gone = at->second;
+        s.lists.erase(at);
     }
-    delete gone;
+    gone->let_go();
 }
 
-rt::stop_token this_task::stop_token() {
+stop_token this_task::stop_token() {
     auto* scope = detail::current_scope();
     return scope ? rt::stop_token(&scope->listeners()) : rt::stop_token();
 }

@@ -56,7 +56,9 @@ public:
         blocking_job::run = [](work_item& job) noexcept {
             auto& self = static_cast<blocking_op&>(static_cast<blocking_job&>(job));
             detail::set_current_executor(&self.env_->exec().root());
+            auto* outside = detail::exchange_scope(self.env_);  // it waits until the job has run
             self.call();
+            detail::exchange_scope(outside);
             detail::set_current_executor(nullptr);
             self.env_->complete(self);
         };
@@ -117,8 +119,9 @@ task<std::invoke_result_t<F&>> run_blocking(F f, std::source_location where) {
 /// Stopping or dropping the handle withdraws the job if it has not started; if it has, the task
 /// ends when the job does. co_await rt::timeout(200ms, rt::spawn_blocking(f)) returns in time all
 /// the same: it waits for the handle, drops it, and leaves the job to itself; but the runtime's end
-/// waits for the job. Inside f the runtime is current: rt::spawn works. Arguments go into f's
-/// captures.
+/// waits for the job. Inside f the runtime is current: rt::spawn works, and
+/// rt::this_task::stop_requested() and stop_token() tell of the job's own stop, which is that of
+/// its handle. Arguments go into f's captures.
 template <class F>
     requires std::is_invocable_v<F&>
 auto spawn_blocking(F f, std::source_location where = std::source_location::current()) {

@@ -4,17 +4,21 @@
 // joins it. The joiner's slot is guarded by a lock of the header, so that a select which withdraws
 // its join is never touched afterwards.
 module;
+#include <array>
 #include <atomic>
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
 #include <new>
 #include <source_location>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 export module rt.task:header;
 import :coroutine;
 import :executor;
@@ -113,6 +117,38 @@ private:
 };
 
 namespace detail {
+
+/// Stops tasks of a list, and holds none of its locks while it does: what listens for a stop is the
+/// user's, and may come back to the list. each(f) locks and calls f(task) for the tasks of the
+/// list, up to the first false.
+template <class Each>
+void stop_each(Each each) noexcept {
+    std::array<task_state*, 64> few;
+    std::vector<task_state*> many;
+    std::span<task_state*> kept(few);
+    for (bool more = true; more;) {
+        std::size_t n = 0;
+        more = false;
+        each([&](task_state& task) {
+            if (task.env.stop_requested()) return true;
+            more = n == kept.size();
+            if (more) return false;
+            task.retain();
+            kept[n++] = &task;
+            return true;
+        });
+        for (auto* task : kept.first(n)) {
+            task->env.request_stop();
+            task->release();
+        }
+        if (!more) return;
+        try {
+            many.resize(4 * kept.size());
+            kept = many;
+        } catch (const std::bad_alloc&) {  // then in as many rounds as it takes
+        }
+    }
+}
 
 /// Member is a task_member for tasks that have a parent, and takes no room otherwise.
 template <class T, class Member = no_parent>

@@ -13,10 +13,10 @@
 //               left before the task goes on: where its withdraw() came too late, the next arm()
 //               enters it again.
 //   looking     somebody who only describes the scope holds its operation fast; set on an armed
-//               scope without canceller. A stop that comes meanwhile is left to the looker, which
-//               becomes the canceller when it leaves.
-//   listened    the task has given a token of the scope away; set by the task, once. Whoever sets
-//               stop after it runs the token's callbacks; the task does, where stop was set before.
+//               scope without canceller. Who requests a stop meanwhile waits until it has left:
+//               what a stop calls is never called by who only looks.
+//   listened    the task has given a token of the scope away; set by the task, once. Who is to set
+//               stop runs the token's callbacks before; the task does, where stop was set before.
 // Who resumes: exactly one party.
 //   - complete() on an armed scope without canceller or looker clears armed, and posts the
 //     operation.
@@ -177,8 +177,8 @@ private:
                                    listened = 32;
 
     bool finish_cancel(detail::wait_op& op, bool withdrawn) noexcept;
-    bool begin_look(bool& stop_seen) noexcept;
-    void end_look(bool stop_seen) noexcept;
+    bool begin_look() noexcept;
+    void end_look() noexcept;
     void forget_listeners() noexcept;
 
     executor* exec_ = nullptr;
@@ -272,10 +272,10 @@ void run_turn(environment& env, std::coroutine_handle<> (*start)(void*) noexcept
 task_identity* current_identity() noexcept;
 /// Makes it so while a result or a frame is destroyed; returns the one before.
 task_identity* exchange_identity(task_identity* identity) noexcept;
-/// The scope that runs on this thread, while current_identity() is not null.
-environment* exchange_scope(environment* scope) noexcept;
-/// It; null outside tasks.
+/// The scope that runs on this thread, or whose blocking job does; null outside of both.
 environment* current_scope() noexcept;
+/// Makes it so; returns the one before.
+environment* exchange_scope(environment* scope) noexcept;
 /// The deadline of that scope, which tasks that it spawns inherit; outside tasks max().
 steady_time deadline_here() noexcept;
 /// Where this thread keeps it: for others to look at while the thread lives.
@@ -295,11 +295,11 @@ std::source_location spawned_at() noexcept;
 /// True in destructors that run because a stop takes the frames down.
 bool unwinding() noexcept;
 /// True once a stop of the running code was requested, for code that computes long between two
-/// awaits. Inside rt::shield it is false; outside tasks too.
+/// awaits, or in a job of rt::spawn_blocking. Inside rt::shield it is false; outside tasks too.
 bool stop_requested() noexcept;
-/// When the innermost rt::timeout around the running code, or around what spawned its task, cuts it
-/// off, on the runtime's clock: to be handed on to a peer, or to choose what can still be done.
-/// Empty: never.
+/// When the first of the rt::timeouts around the running code, and around what spawned its task,
+/// ends, on the runtime's clock: to be handed on to a peer, or to choose what can still be done. A
+/// task keeps the deadline that it was spawned with. Empty: none.
 std::optional<steady_time> deadline() noexcept;
 }  // namespace this_task
 

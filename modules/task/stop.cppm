@@ -3,7 +3,8 @@
 // The source owns an intrusive list of callbacks behind a lock. A callback that is being run is off
 // the list; its destructor waits until it has returned, unless it is the callback itself that
 // destroys it. A source that is the child of a token is a callback of it: so a request goes down,
-// and never up, and a child goes while a request is on its way to it.
+// and never up, and a child goes while a request is on its way to it. A source's tokens are good as
+// long as the source; those of a scope share a list on the heap, and are good for ever.
 module;
 #include <atomic>
 #include <concepts>
@@ -18,11 +19,12 @@ export namespace rt {
 class stop_token;
 
 namespace this_task {
-/// A token of the running code's stop, for whoever cannot co_await: another library, a job of
-/// rt::spawn_blocking, a callback. It is good until the scope of that code has ended: the task, or
-/// the arm, part or body that runs by itself in a select, join, rt::shield or rt::as_optional
-/// (inside rt::shield no stop is ever requested). Callbacks run on the thread that requests the
-/// stop, within that request: they neither wait nor spawn. Outside tasks: a token of nothing.
+/// A token of the running code's stop, for whoever cannot co_await: another library, a thread, a
+/// callback. It may outlive the task. It tells of the scope that asks: the task, the job of
+/// rt::spawn_blocking, the next() of a stream; or the arm, part or body that runs by itself in a
+/// select, join, rt::shield or rt::as_optional (inside rt::shield no stop is ever requested). When
+/// that ends without a stop, none will be requested. Callbacks run on the thread that requests the
+/// stop, within that request: they do not wait. Outside tasks: a token of nothing.
 ///
 /// The first one of a scope allocates. Tokens of std: rt::with_stop_token.
 rt::stop_token stop_token();
@@ -52,7 +54,16 @@ private:
 
 class stop_list {
 public:
+    stop_list() noexcept = default;
+    stop_list(const stop_list&) = delete;
     bool request() noexcept;
+    /// One owner more, and one less, where it has owners.
+    inline void keep() noexcept {
+        if (shared_) keep_shared();
+    }
+    inline void let_go() noexcept {
+        if (shared_) let_go_shared();
+    }
     [[nodiscard]] bool requested() const noexcept {
         return requested_.load(std::memory_order_acquire);
     }
@@ -60,8 +71,15 @@ public:
     bool add(stop_callback_base& callback) noexcept;
     void remove(stop_callback_base& callback) noexcept;
 
+protected:
+    inline explicit stop_list(bool shared) noexcept : shared_(shared) {}
+
 private:
+    void keep_shared() noexcept;
+    void let_go_shared() noexcept;
+
     spin_lock lock_;
+    bool shared_ = false;
     std::atomic<bool> requested_{false};
     stop_callback_base* first_ = nullptr;
     stop_callback_base* running_ = nullptr;  // guarded by lock_
@@ -73,6 +91,15 @@ private:
 class stop_token {
 public:
     stop_token() noexcept = default;
+    inline stop_token(const stop_token& other) noexcept : stop_token(other.list_) {}
+    inline stop_token(stop_token&& other) noexcept : list_(std::exchange(other.list_, nullptr)) {}
+    inline stop_token& operator=(stop_token other) noexcept {
+        std::swap(list_, other.list_);
+        return *this;
+    }
+    inline ~stop_token() {
+        if (list_) list_->let_go();
+    }
     [[nodiscard]] bool stop_requested() const noexcept { return list_ && list_->requested(); }
     [[nodiscard]] bool stop_possible() const noexcept { return list_ != nullptr; }
     friend bool operator==(const stop_token&, const stop_token&) noexcept = default;
@@ -82,7 +109,9 @@ private:
     friend stop_token this_task::stop_token();
     template <class>
     friend class stop_callback;
-    explicit stop_token(detail::stop_list* list) noexcept : list_(list) {}
+    inline explicit stop_token(detail::stop_list* list) noexcept : list_(list) {
+        if (list_) list_->keep();
+    }
     detail::stop_list* list_ = nullptr;
 };
 
@@ -101,7 +130,7 @@ private:
 
 }  // namespace detail
 
-/// Where a stop is requested. It must outlive its tokens and callbacks.
+/// Where a stop is requested. It outlives its tokens and callbacks.
 class stop_source {
 public:
     stop_source() noexcept : stop_source(stop_token()) {}
@@ -148,19 +177,19 @@ public:
               std::move(static_cast<stop_callback&>(self).call_)();
           }),
           call_(std::forward<G>(f)),
-          list_(token.list_) {
-        if (list_ && !list_->add(*this)) {
-            list_ = nullptr;
+          token_(std::move(token)) {
+        if (token_.list_ && !token_.list_->add(*this)) {
+            token_ = {};
             std::move(call_)();
         }
     }
     ~stop_callback() {
-        if (list_) list_->remove(*this);
+        if (token_.list_) token_.list_->remove(*this);
     }
 
 private:
     F call_;
-    detail::stop_list* list_;
+    stop_token token_;
 };
 template <class F>
 stop_callback(stop_token, F) -> stop_callback<F>;

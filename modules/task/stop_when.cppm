@@ -1,9 +1,9 @@
 // Bridges between a scope's stop and stop tokens, those of std and those of rt.
 //
-// A token needs a scope of its own on either way: in, a callback of the token is one more canceller
-// of the body; out, the canceller of the scope requests the stop of a source. Neither touches the
-// scope once its count is zero, and a callback that is running on another thread is waited for by
-// its destructor.
+// In, a callback of the token is one more canceller of the body, which needs a scope of its own for
+// that; it does not touch the scope once its count is zero, and one that is running on another
+// thread is waited for by its destructor. Out, a token of the scope has a callback that requests
+// the stop of a source.
 module;
 #include <concepts>
 #include <coroutine>
@@ -78,39 +78,12 @@ auto make_stop_when(Token token, task<T>&& body) {
     return stop_when_op<T, Token>(std::move(token), std::move(body));
 }
 
-template <class T, class Source>
-class [[nodiscard("it does nothing until it is co_awaited")]] follow_op final : public scope_op<T> {
-public:
-    follow_op(Source& source, task<T>&& body) noexcept
-        : scope_op<T>(std::move(body)), source_(&source) {}
-    follow_op(follow_op&&) noexcept = default;
-
-    template <class Promise>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
-        return this->run(h.promise(), [this]() noexcept {
-            if (this->env_->stop_requested()) (void)withdraw();
-        });
-    }
-    T await_resume() { return this->body_.take(); }
-    bool withdraw() noexcept override {
-        source_->request_stop();
-        this->stop_body();
-        return false;
-    }
-    std::coroutine_handle<> wake() noexcept override {
-        return this->body_.was_stopped ? unwind(*this->frame_) : this->deliver();
-    }
-
-private:
-    const char* what() const noexcept override { return "rt::with_stop_token"; }
-    Source* source_;
-};
-
+/// What a body is given: a token of std where it takes one.
 template <class F>
-using source_for =
-    std::conditional_t<std::invocable<F&, std::stop_token>, std::stop_source, stop_source>;
+using token_for =
+    std::conditional_t<std::invocable<F&, std::stop_token>, std::stop_token, stop_token>;
 template <class F>
-using following_t = std::invoke_result_t<F&, decltype(std::declval<source_for<F>&>().get_token())>;
+using following_t = std::invoke_result_t<F&, token_for<F>>;
 
 }  // namespace detail
 
@@ -133,16 +106,19 @@ auto stop_when(stop_token token, A&& awaited) {
 /// body takes one, else an rt::stop_token; a stop of the calling scope is requested there, and
 /// stops body as ever.
 ///
-/// For what rt cannot withdraw, and asks a token: a job on the blocking pool, another library's
-/// thread. Callbacks of the token run on the thread that requests the stop. No one else keeps an
-/// rt::stop_token beyond body's end.
+/// For what rt cannot withdraw, and asks a token: another library's thread. Callbacks of the token
+/// run on the thread that requests the stop, within that request: they do not wait.
 template <class F>
     requires is_task<detail::following_t<F>>
-auto with_stop_token(F body) -> detail::following_t<F> {
-    using value = typename detail::following_t<F>::value_type;
-    detail::source_for<F> source;
-    co_return co_await detail::follow_op<value, detail::source_for<F>>(
-        source, std::invoke(body, source.get_token()));
+task<typename detail::following_t<F>::value_type> with_stop_token(F body) {
+    auto token = this_task::stop_token();
+    if constexpr (std::same_as<detail::token_for<F>, stop_token>) {
+        co_return co_await std::invoke(body, std::move(token));
+    } else {
+        std::stop_source source;
+        stop_callback hands_on(std::move(token), [&]() noexcept { source.request_stop(); });
+        co_return co_await std::invoke(body, source.get_token());
+    }
 }
 
 }  // namespace rt

@@ -32,7 +32,7 @@ RACE(the_value_that_a_body_under_a_token_waits_for_b34, "task/stop_when:stop_whe
          auto value = co_await rt::stop_when(nobody.get_token(), row.way.second.recv());
          co_return value.value().value();
      })>)
-RACE(the_value_that_a_body_with_a_token_waits_for_b34, "task/stop_when:follow_op",
+RACE(the_value_that_a_body_with_a_token_waits_for_b34, "task/stop_when:with_stop_token",
      scope_row<decltype([](auto& row) -> rt::task<int> {
          auto value =
              co_await rt::with_stop_token([&](rt::stop_token) -> rt::task<std::optional<int>> {

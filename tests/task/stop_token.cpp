@@ -97,6 +97,147 @@ TEST_P(StopToken, a_source_may_be_its_child_b39) {
     });
 }
 
+TEST_P(StopToken, a_job_has_its_own_b19) {
+    run([]() -> rt::task<> {
+        std::atomic<bool> runs = false, asked = false;
+        auto job = rt::spawn_blocking([&] {
+            auto token = rt::this_task::stop_token();
+            EXPECT_TRUE(token.stop_possible());
+            runs = true;
+            while (!token.stop_requested()) std::this_thread::yield();
+            asked = rt::this_task::stop_requested();
+        });
+        co_await until(runs);
+        // The timeout drops the handle, and the job hears of it.
+        auto late = co_await rt::timeout(1ms, std::move(job));
+        EXPECT_EQ(late.error(), rt::errc::timed_out);
+        co_await until(asked);
+    });
+}
+
+TEST_P(StopToken, it_may_outlive_its_task_b38) {
+    run([]() -> rt::task<> {
+        std::atomic<bool> runs = false, told = false;
+        auto h = rt::spawn([](auto& runs, auto& told) -> rt::task<> {
+            co_await rt::spawn_blocking([&, token = rt::this_task::stop_token()] {
+                runs = true;
+                while (!token.stop_requested()) std::this_thread::yield();
+                told = true;
+            });
+        }(runs, told));
+        co_await until(runs);
+        h.stop();
+        EXPECT_TRUE((co_await h.outcome()).stopped());
+        co_await until(told);
+        rt::stop_token ended;
+        co_await rt::spawn([](auto& ended) -> rt::task<> {
+            ended = rt::this_task::stop_token();
+            co_return;
+        }(ended));
+        auto copy = ended;
+        EXPECT_FALSE(copy.stop_requested());
+        rt::stop_callback never(copy,
+                                [] { ADD_FAILURE() << "nobody can ask it to stop any more"; });
+    });
+}
+
+/// A task that waits, and has that called when it is stopped.
+template <class F>
+rt::task<> calls_when_stopped(F f, std::atomic<int>& waiting) {
+    rt::stop_callback callback(rt::this_task::stop_token(), f);
+    ++waiting;
+    co_await forever();
+}
+
+TEST_P(StopToken, a_callback_may_come_back_to_who_stops_b38) {
+    run([this]() -> rt::task<> {
+        std::atomic<int> waiting = 0, calls = 0;
+        (void)co_await rt::with_group([&](rt::task_group& group) -> rt::task<> {
+            for (int i = 0; i < 100; ++i)
+                group.spawn(calls_when_stopped(
+                    [&] {
+                        group.stop();
+                        group.spawn([]() -> rt::task<> { co_return; });
+                        ++calls;
+                    },
+                    waiting));
+            co_await until_at_least(waiting, 100);
+            group.stop();
+        });
+        EXPECT_EQ(calls, 100);
+
+        waiting = calls = 0;
+        rt::join_set<void> set;
+        for (int i = 0; i < 100; ++i)
+            set.spawn(calls_when_stopped([&] { calls += set.size() <= 100; }, waiting));
+        co_await until_at_least(waiting, 100);
+        set.stop_all();
+        while (co_await set.next()) {
+        }
+        EXPECT_EQ(calls, 100);
+
+        waiting = calls = 0;
+        auto h = rt::spawn(calls_when_stopped(
+            [&] {
+                (void)runtime().counters();
+                rt::spawn([](auto& calls) -> rt::task<> {
+                    ++calls;
+                    co_return;
+                }(calls))
+                    .detach();
+            },
+            waiting));
+        co_await until_at_least(waiting, 1);
+        h.stop();
+        (void)co_await h.outcome();
+        co_await until_at_least(calls, 1);
+    });
+}
+
+TEST(StopTokenAtTheEnd, a_callback_may_come_back_to_the_runtime) {
+    std::atomic<int> waiting = 0, calls = 0;
+    {
+        auto runtime = rt::runtime::builder().workers(2).build();
+        auto handle = runtime.handle();
+        for (int i = 0; i < 10; ++i)
+            runtime
+                .spawn(calls_when_stopped(
+                    [&, handle] {
+                        (void)handle.counters();
+                        handle.spawn([]() -> rt::task<> { co_return; }()).detach();
+                        ++calls;
+                    },
+                    waiting))
+                .detach();
+        while (waiting != 10) std::this_thread::yield();
+    }
+    EXPECT_EQ(calls, 10);
+}
+
+TEST_P(StopToken, who_looks_calls_nothing) {
+    run([this]() -> rt::task<> {
+        std::atomic<bool> over = false;
+        std::thread looks([&] {
+            while (!over) (void)runtime().dump();
+        });
+        for (int i = 0; i < 300; ++i) {
+            std::thread::id stops, calls;
+            std::atomic<int> waiting = 0;
+            auto h = rt::spawn([](auto& calls, auto& waiting) -> rt::task<> {
+                (void)co_await rt::as_optional(
+                    calls_when_stopped([&] { calls = std::this_thread::get_id(); }, waiting));
+            }(calls, waiting));
+            co_await until_at_least(waiting, 1);
+            stops = std::this_thread::get_id();
+            h.stop();
+            EXPECT_EQ(calls, stops);
+            (void)co_await h.outcome();
+        }
+        over = true;
+        looks.join();
+    });
+}
+
 TEST(StopTokenOutside, a_token_of_nothing) {
     EXPECT_FALSE(rt::this_task::stop_token().stop_possible());
     EXPECT_FALSE(rt::this_task::stop_token().stop_requested());

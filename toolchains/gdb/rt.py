@@ -33,7 +33,6 @@ WORDS = {
     "ctrl_c_op": "rt::ctrl_c",
     "delay_heap::next_op": "rt::delay_queue::next",
     "filter_stage<>": "rt::filter",
-    "follow_op<>": "rt::with_stop_token",
     "group_op<>": "rt::with_group",
     "inner_op<>": "rt::as_optional",
     "interval::tick_op": "rt::interval",
@@ -67,6 +66,12 @@ WORDS = {
     "timeout_stage<>": "rt::timeout_each",
     "vectored_op": "a vectored read or write of a socket",
     "yield_op": "rt::yield_now",
+}
+# Where the first argument of the template is true.
+OTHERWISE = {
+    "join_children<>": "rt::try_join",
+    "join_range_op<>": "rt::try_join_all",
+    "select_op<>": "rt::timeout",
 }
 # Bits of environment::state_: an operation can be looked at while it is armed, and neither done nor
 # being cancelled.
@@ -242,6 +247,8 @@ class kind:
         if key == "stage_op<>":
             key = plain(bare(self.type.template_argument(0)).name)
         self.words = WORDS.get(key, key)
+        if key in OTHERWISE and int(self.type.template_argument(0)):
+            self.words = OTHERWISE[key]
         if key in ("shield_op<>", "inner_op<>"):
             gives = bare(self.type.template_argument(1))
             self.words = "rt::with" if plain(gives.name or "") == "outcome<>" else self.words
