@@ -151,11 +151,11 @@ void print_unhandled(const unhandled_failure& f) noexcept {
         what = e.what();
     } catch (...) {
     }
-    std::fprintf(stderr,
-                 "rt: task %llu '%.*s', spawned at %s:%u, failed and nobody awaits it: %s\n",
-                 static_cast<unsigned long long>(f.task_id), static_cast<int>(f.task_name.size()),
-                 f.task_name.data(), f.spawned_at.file_name(),
-                 static_cast<unsigned>(f.spawned_at.line()), what.c_str());
+    std::fprintf(
+        stderr, "rt: task %llu%s%.*s%s, spawned at %s:%u, failed and nobody awaits it: %s\n",
+        static_cast<unsigned long long>(f.task_id), f.task_name.empty() ? "" : " '",
+        static_cast<int>(f.task_name.size()), f.task_name.data(), f.task_name.empty() ? "" : "'",
+        f.spawned_at.file_name(), static_cast<unsigned>(f.spawned_at.line()), what.c_str());
 }
 
 executor& executor_to_spawn_on(std::source_location where) noexcept {

@@ -15,7 +15,10 @@ thread_local bool* over_here = nullptr;
 
 waiting_thread::waiting_thread(std::source_location where) {
     if (current_identity() != nullptr)
-        misuse("sync_wait inside a task would hold up its worker: co_await it instead", where);
+        misuse(
+            "sync_wait, or what blocks by it, inside a task would hold up its worker: co_await "
+            "instead",
+            where);
     identity_.spawned_at = where;
 }
 

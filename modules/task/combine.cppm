@@ -130,6 +130,7 @@ public:
         env.bind(exec, identity);
         env.be_done_by(owner.env()->deadline());
         owner_ = &owner;
+        this->awaited_at = owner.place();
         this->hook = hook;
         auto& promise = promise_of<T>(*this);
         promise.owner = this;
@@ -150,8 +151,22 @@ private:
     combinator* owner_ = nullptr;
 };
 
+/// Where the running coroutine is awaited: co_await it, it is ready at once.
+struct own_place {
+    std::source_location where;
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> h) noexcept {
+        where = h.promise().owner->awaited_at;
+        return false;
+    }
+    std::source_location await_resume() const noexcept { return where; }
+};
+
 template <class Op>
 task<await_result_t<Op>> as_task(Op op) {
+    if constexpr (requires { op.set_place(std::source_location()); })
+        op.set_place(co_await own_place());
     co_return co_await std::move(op);
 }
 
@@ -161,6 +176,9 @@ auto to_task(A&& awaited) {
     constexpr bool is_op = std::is_base_of_v<wait_op, std::remove_cvref_t<A>>;
     static_assert(!std::is_lvalue_reference_v<A> || !(is_task<std::remove_cvref_t<A>> || is_op),
                   "a task or operation is awaited once: pass f() itself, or std::move(task)");
+    static_assert(
+        can_be_awaited<A>,
+        "this cannot be awaited: give a task (f(), with the parentheses) or an operation");
     if constexpr (is_task<std::remove_cvref_t<A>>) {
         return std::forward<A>(awaited);
     } else if constexpr (requires { std::forward<A>(awaited).as_operation(); }) {

@@ -99,6 +99,12 @@ concept awaitable = requires(A&& a) { std::forward<A>(a).await_ready(); } || req
     std::forward<A>(a).operator co_await();
 } || requires(A&& a) { operator co_await(std::forward<A>(a)); };
 
+template <class A>
+concept can_be_awaited =
+    is_task<std::remove_cvref_t<A>> || std::is_base_of_v<wait_op, std::remove_cvref_t<A>> ||
+    awaitable<A> || requires(A&& a) { std::forward<A>(a).as_operation(); } ||
+    requires(A&& a) { std::move(a).enter(std::source_location()); };
+
 /// Null after the message that or_return() needs a result, so that no other message follows it.
 template <class Promise>
 constexpr auto fail_of() noexcept -> void (*)(promise_base&, std::error_code) {
@@ -120,6 +126,8 @@ struct awaits : promise_base {
             static_assert(
                 !std::is_lvalue_reference_v<A>,
                 "an operation is awaited once, where it is made: co_await stream.read(buffer)");
+            if (awaited.env()) [[unlikely]]
+                misuse("an operation that was awaited before is awaited: make it anew", where);
             awaited.bind(env);
             if constexpr (requires { awaited.set_place(where); }) awaited.set_place(where);
             if constexpr (requires { typename type::ends_coroutine; }) {

@@ -211,7 +211,9 @@ template <detail::group_body F>
 task<result<result_value_t<typename std::invoke_result_t<F&, task_group&>::value_type>>> with_group(
     F body) {
     using type = typename std::invoke_result_t<F&, task_group&>::value_type;
-    co_return co_await detail::group_op<type, F>(body);
+    detail::group_op<type, F> group(body);
+    group.set_place(co_await detail::own_place());
+    co_return co_await std::move(group);
 }
 /// For the message.
 template <class F>

@@ -91,7 +91,7 @@ template <bool StopOnFailure, class... Ts>
 class [[nodiscard("it does nothing until it is co_awaited")]] join_children final
     : public joining<join_children<StopOnFailure, Ts...>, StopOnFailure> {
 public:
-    static constexpr const char* name = "rt::join";
+    static constexpr const char* name = StopOnFailure ? "rt::try_join" : "rt::join";
     explicit join_children(task<Ts>&&... bodies) : children_(std::move(bodies)...) {}
     join_children(join_children&&) noexcept = default;
 

@@ -148,7 +148,7 @@ class [[nodiscard("it does nothing until it is co_awaited")]] join_range_op fina
 
 public:
     using value_type = std::conditional_t<StopOnFailure, result<values>, values>;
-    static constexpr const char* name = "rt::join_all";
+    static constexpr const char* name = StopOnFailure ? "rt::try_join_all" : "rt::join_all";
 
     explicit join_range_op(std::vector<child<T>>&& children) noexcept
         : children_(std::move(children)) {}

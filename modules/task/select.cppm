@@ -129,6 +129,10 @@ auto make_arm(A&& arm) {
     } else if constexpr (requires { std::forward<A>(arm).as_operation(); }) {
         using op = decltype(std::forward<A>(arm).as_operation());
         return op_arm<op>(std::forward<A>(arm).as_operation());
+    } else if constexpr (!can_be_awaited<type>) {
+        static_assert(can_be_awaited<type>,
+                      "this arm cannot be awaited: give an operation, or a task (f(), with the "
+                      "parentheses) in rt::allow_loss(...)");
     } else {
         static_assert(
             lossless_operation<type>,
@@ -139,8 +143,10 @@ auto make_arm(A&& arm) {
 template <class A>
 using arm_t = decltype(make_arm(std::declval<A>()));
 
-template <class... Arms>
+/// Limits: it is an rt::timeout, and says so.
+template <bool Limits, class... Arms>
 class [[nodiscard("it does nothing until it is co_awaited")]] select_op final : public combinator {
+    static constexpr const char* name = Limits ? "rt::timeout" : "rt::select";
     static constexpr std::size_t count = sizeof...(Arms);
     static constexpr std::size_t children = (std::size_t{Arms::is_child} + ... + 0);
 
@@ -153,7 +159,7 @@ public:
     ~select_op() { delist_all(); }
 
     bool await_ready() noexcept {
-        if (env_ == nullptr) awaited_outside("rt::select", *this);
+        if (env_ == nullptr) awaited_outside(name, *this);
         first_ = in_order_ ? 0 : static_cast<std::uint32_t>(env_->exec().random() % count);
         std::apply(
             [this](auto&... a) {
@@ -189,7 +195,7 @@ public:
     bool withdraw() noexcept override { return phase_ == waiting && commit_.claim_to_stop(); }
 
     void describe(std::vector<awaited>& to, unsigned depth) override {
-        to.push_back({"rt::select", where_, depth});
+        to.push_back({name, where_, depth});
         std::apply([&](auto&... a) { (a.describe(to, depth + 1), ...); }, arms_);
     }
     std::coroutine_handle<> wake() noexcept override {
@@ -377,11 +383,11 @@ private:
     bool starved_ = false;
 };
 
-template <class... Arms>
+template <bool Limits, class... Arms>
 auto make_select(bool in_order, Arms&&... arms) {
     constexpr bool fits = sizeof...(Arms) >= 1 && sizeof...(Arms) <= 64;
     static_assert(fits, "rt::select takes 1 to 64 arms; for a range of them: rt::select_any");
-    if constexpr (fits) return select_op<Arms...>(in_order, std::move(arms)...);
+    if constexpr (fits) return select_op<Limits, Arms...>(in_order, std::move(arms)...);
 }
 
 }  // namespace detail
@@ -396,11 +402,11 @@ auto make_select(bool in_order, Arms&&... arms) {
 template <class... As>
     requires(!(std::is_same_v<std::remove_cvref_t<As>, biased_t> || ...))
 auto select(As&&... arms) {
-    return detail::make_select(false, detail::make_arm(std::forward<As>(arms))...);
+    return detail::make_select<false>(false, detail::make_arm(std::forward<As>(arms))...);
 }
 template <class... As>
 auto select(biased_t, As&&... arms) {
-    return detail::make_select(true, detail::make_arm(std::forward<As>(arms))...);
+    return detail::make_select<false>(true, detail::make_arm(std::forward<As>(arms))...);
 }
 
 }  // namespace rt

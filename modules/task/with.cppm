@@ -25,7 +25,8 @@ using applied_t = std::invoke_result_t<F&, R&>;
 /// What f itself throws is the task's exception.
 template <class F, class R>
 applied_t<F, R> apply_to(F& f, R& resource) {
-    co_return co_await std::invoke(f, resource);
+    auto place = co_await own_place();
+    co_return co_await std::invoke(f, resource).enter(place);
 }
 
 /// T, in a result if C is one.
@@ -55,15 +56,20 @@ auto with(R resource, F body, C close)
     using body_value = typename detail::applied_t<F, R>::value_type;
     using close_value = typename detail::applied_t<C, R>::value_type;
 
-    auto ended = co_await detail::inner_op<body_value, outcome<body_value>>(
-        detail::apply_to(body, resource));
+    auto place = co_await detail::own_place();
+    auto guarded =
+        detail::inner_op<body_value, outcome<body_value>>(detail::apply_to(body, resource));
+    guarded.set_place(place);
+    auto ended = co_await std::move(guarded);
     auto failed = ended.exception() != nullptr;
     if constexpr (is_result<body_value>)
         failed = failed || (ended.has_value() && !ended.value().has_value());
 
     // Where body was stopped, this scope was: it goes on from here only with a failure of close.
-    auto closed = co_await detail::shield_op<close_value, outcome<close_value>>(
+    auto closing = detail::shield_op<close_value, outcome<close_value>>(
         detail::apply_to(close, resource), ended.stopped());
+    closing.set_place(place);
+    auto closed = co_await std::move(closing);
     std::error_code error;
     if constexpr (is_result<close_value>) {
         if (closed.has_value()) error = closed.value().error();

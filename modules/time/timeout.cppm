@@ -33,7 +33,7 @@ task<timeout_result_t<A>> timeout_at(sleep_op limit, A awaited, std::source_loca
     auto arm = limited_arm(std::move(awaited));
     if constexpr (requires { arm.deadline; })
         arm.deadline = limit.starting_at(co_await this_task::now());
-    auto both = select(biased, std::move(arm), std::move(limit));
+    auto both = make_select<true>(true, make_arm(std::move(arm)), make_arm(std::move(limit)));
     both.set_place(where);
     auto first = co_await std::move(both);
     if (first.index() == 1) co_return errc::timed_out;

@@ -97,12 +97,22 @@ TEST_F(Misuse, a_task_that_was_moved_from_is_waited_for) {
     EXPECT_MISUSE("a task that was moved from is waited for", rt::sync_wait(std::move(t)));
 }
 
-TEST_F(Misuse, waiting_in_a_task_as_a_thread) {
-    EXPECT_MISUSE("sync_wait inside a task would hold up its worker: co_await it instead",
+TEST_F(Misuse, an_operation_is_awaited_twice) {
+    EXPECT_MISUSE("an operation that was awaited before is awaited: make it anew",
                   run([]() -> rt::task<> {
-                      rt::sync_wait(yields(1));
-                      co_return;
+                      auto op = rt::sleep(0ms);
+                      co_await std::move(op);
+                      co_await std::move(op);
                   }));
+}
+
+TEST_F(Misuse, waiting_in_a_task_as_a_thread) {
+    EXPECT_MISUSE(
+        "sync_wait, or what blocks by it, inside a task would hold up its worker: co_await instead",
+        run([]() -> rt::task<> {
+            rt::sync_wait(yields(1));
+            co_return;
+        }));
 }
 
 TEST_F(Misuse, an_outcome_is_taken_twice) {

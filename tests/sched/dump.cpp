@@ -80,6 +80,33 @@ TEST_P(Dump, a_task_shows_the_chain_of_what_it_awaits) {
     });
 }
 
+TEST_P(Dump, what_is_nested_shows_its_caller_s_line) {
+    run([this]() -> rt::task<> {
+        rt::notify bell;
+        auto nested = rt::spawn({.name = "nested"}, [](rt::notify& bell) -> rt::task<> {
+            auto waits = [&](rt::task_group&) -> rt::task<> { co_await bell.wait(); };
+            auto closes = [](int) -> rt::task<> { co_return; };
+            (void)co_await rt::join(
+                rt::select(bell.wait(), rt::sleep(24h)), rt::timeout(24h, bell.wait()),
+                rt::try_join(bell.wait()), rt::as_optional(rt::shield(bell.wait())),
+                rt::with_group(waits),
+                rt::with(1, [&](int) -> rt::task<> { co_await bell.wait(); }, closes));
+        }(bell));
+        auto t = co_await waiting(runtime(), "nested");
+        std::vector<std::string> names;
+        for (auto& a : t.awaits) {
+            if (a.depth == 1) names.emplace_back(a.what);
+            EXPECT_NE(std::string(a.where.file_name()).find("dump.cpp"), std::string::npos)
+                << to_string(runtime().dump());
+        }
+        for (auto* name : {"rt::select", "rt::timeout", "rt::try_join", "rt::as_optional",
+                           "rt::with_group", "rt::with"})
+            EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
+        bell.notify_all();  // the shield holds a stop up
+        co_await nested;
+    });
+}
+
 TEST_P(Dump, joins_selects_and_groups_show_each_of_their_parts) {
     run([this]() -> rt::task<> {
         auto j = rt::spawn({.name = "join"}, []() -> rt::task<> {

@@ -189,7 +189,7 @@ TEST(SyncWait, in_a_task_it_is_misuse) {
         co_return;
     };
     auto go = [&] { rt::runtime::builder().current_thread().build().block_on(waits()); };
-    EXPECT_DEATH(go(), "misuse: sync_wait inside a task");
+    EXPECT_DEATH(go(), "misuse: sync_wait, or what blocks by it, inside a task");
 }
 
 }  // namespace
