@@ -14,10 +14,18 @@ import rt.sched;
 
 namespace rt::detail {
 
+namespace {
+constexpr int most_steps_to_an_end = 1'000'000;
+}
+
 test_executor::test_executor(std::uint64_t seed) : seed_(seed), random_(seed) {}
 
 test_executor::~test_executor() {
     check_thread();
+    end_all();
+}
+
+void test_executor::end_all() {
     if (!stop_all())
         misuse("an rt::test_runtime ends while tasks wait that were stopped and do not end: " +
                    to_string(dump()),
@@ -117,12 +125,10 @@ void test_executor::record(work_item& item) {
 
 bool test_executor::stop_all() {
     auto before = std::exchange(closing_, true);
-    std::vector<task_state*> all;
-    for (auto* t = first_; t; t = t->next_task) all.push_back(t);
-    for (auto* t : all) t->retain();
-    for (auto* t : all) t->env.request_stop();
-    for (auto* t : all) t->release();
-    while (first_ && step()) {
+    stop_each([this](auto f) {
+        for (auto* t = first_; t && f(*t);) t = t->next_task;
+    });
+    for (int n = 0; first_ && n < most_steps_to_an_end && step(); ++n) {
     }
     closing_ = before;
     return first_ == nullptr;
@@ -160,7 +166,7 @@ void throw_deadlock(test_executor& exec) {
                 "): nothing can run any more, and block_on's task has not ended; " +
                 to_string(exec.dump());
     exec.tell_seed();
-    exec.stop_all();
+    exec.end_all();
     throw deadlock_error(what);
 }
 

@@ -5,6 +5,7 @@ module;
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <source_location>
 #include <span>
 #include <string>
 #include <string_view>
@@ -128,9 +129,12 @@ bool script_op::enlist() {
                        : "two reads at once on one scripted_stream",
                where_);
     waiting = this;
-    if (!try_now()) return false;
-    waiting = nullptr;
-    return true;
+    if (try_now()) {
+        waiting = nullptr;
+        return true;
+    }
+    out_of_turn_ = !std::holds_alternative<script_state::waits>(script_->steps.front());
+    return false;
 }
 
 /// If it waits while the script does.
@@ -150,3 +154,17 @@ bool script_op::delist() noexcept {
 }
 
 }  // namespace rt::detail
+
+namespace rt {
+
+io_task<> scripted_stream::write_all(std::shared_ptr<detail::script_state> state,
+                                     std::span<const std::byte> buffer,
+                                     std::source_location where) {
+    for (scripted_stream peer(std::move(state)); !buffer.empty();) {
+        auto n = co_await peer.write(buffer, where).or_return();
+        buffer = buffer.subspan(n);
+    }
+    co_return {};
+}
+
+}  // namespace rt

@@ -28,12 +28,13 @@ std::uint64_t timer_wheel::since_origin(steady_time t) const noexcept {
 void timer_wheel::insert(timer_node& node, steady_time deadline) noexcept {
     std::lock_guard guard(lock_);
     node.home = this;
-    if (deadline == steady_time::max()) {
+    constexpr auto last = (std::uint64_t{1} << (levels * slot_bits)) - 1;
+    auto distance = since_origin(deadline);
+    // A tick that would begin after the end of time.
+    if (distance > since_origin(steady_time::max()) - (std::uint64_t{1} << tick_bits)) {
         link(never_, node);
         return;
     }
-    constexpr auto last = (std::uint64_t{1} << (levels * slot_bits)) - 1;
-    auto distance = since_origin(deadline);
     bool exact = (distance & ((std::uint64_t{1} << tick_bits) - 1)) == 0;
     node.tick = std::min(last, (distance >> tick_bits) + (exact ? 0 : 1));
     place(node);

@@ -44,6 +44,8 @@ public:
     bool step();
     /// Stops every task and lets them end. False: some will not.
     bool stop_all();
+    /// The same; misuse where some do not end.
+    void end_all();
     [[nodiscard]] std::string trace() const;
     [[nodiscard]] runtime_dump dump();
     [[nodiscard]] paused_clock& clock() noexcept { return clock_; }
@@ -101,15 +103,17 @@ private:
 ///
 /// It has timers, blocking jobs and everything that is in memory, but no sockets and files (misuse:
 /// what a kernel does is in no seed; rt::scripted_stream stands in for a peer). Other threads must
-/// not wake its tasks (misuse).
+/// not wake its tasks (misuse). A blocking job has the one thread to itself, and so must not wait
+/// for what a task does.
 class test_runtime {
 public:
     explicit test_runtime(std::uint64_t seed)
         : exec_(std::make_unique<detail::test_executor>(seed)) {}
 
     /// Runs the task to its end, as runtime::block_on. Throws deadlock_error when nothing
-    /// can run any more and it has not ended; all tasks have been stopped then. In both cases the
-    /// seed is told on stderr. Misuse inside a task.
+    /// can run any more and it has not ended (a task that ticks for ever can always run); all tasks
+    /// have been stopped then, and it is misuse if one does not end. In both cases the seed is told
+    /// on stderr. Misuse inside a task.
     template <class T>
     T block_on(task<T> body, std::source_location where = std::source_location::current()) {
         detail::check_may_block(where);

@@ -74,6 +74,9 @@ public:
     [[nodiscard]] std::error_code failure() const noexcept { return result_.error(); }
     result<std::size_t> await_resume() { return result_; }
     const char* what() const noexcept {
+        if (out_of_turn_)
+            return writes_ ? "rt::scripted_stream::write (the script is at a read)"
+                           : "rt::scripted_stream::read (the script is at a write)";
         return writes_ ? "rt::scripted_stream::write" : "rt::scripted_stream::read";
     }
     std::source_location where() const noexcept { return where_; }
@@ -91,6 +94,7 @@ private:
     result<std::size_t> result_ = std::size_t{0};
     std::source_location where_;
     bool writes_;
+    bool out_of_turn_ = false;
 };
 
 }  // namespace detail
@@ -101,11 +105,13 @@ private:
 ///         rt::script().read("GET / HTTP/1.1\r\n").wait(10ms).read("\r\n").write("HTTP/1.1 200 "));
 class script {
 public:
-    /// The peer sends these bytes: reads get them.
+    /// The peer sends these bytes: reads get them. None: one read gives 0, as at the end.
     script& read(std::string_view bytes) & { return add(state::gives{std::string(bytes)}); }
     script&& read(std::string_view bytes) && { return std::move(read(bytes)); }
     /// The peer expects these bytes: writes have to bring them, in one or in several calls.
-    script& write(std::string_view bytes) & { return add(state::expects{std::string(bytes)}); }
+    script& write(std::string_view bytes) & {
+        return bytes.empty() ? *this : add(state::expects{std::string(bytes)});
+    }
     script&& write(std::string_view bytes) && { return std::move(write(bytes)); }
     /// Nothing for so long.
     script& wait(std::chrono::nanoseconds duration) & { return add(state::waits{duration}); }
@@ -158,6 +164,11 @@ public:
                             std::source_location where = std::source_location::current()) {
         return {state_, {}, buffer, true, where};
     }
+    /// Until the peer has taken all; an error leaves open how much. Borrows the buffer.
+    io_task<> write_all(std::span<const std::byte> buffer,
+                        std::source_location where = std::source_location::current()) {
+        return write_all(state_, buffer, where);
+    }
     /// Every step has ended, and nothing was wrong.
     [[nodiscard]] bool finished() const noexcept {
         return state_->steps.empty() && state_->complaint.empty();
@@ -166,6 +177,11 @@ public:
     [[nodiscard]] const std::string& complaint() const noexcept { return state_->complaint; }
 
 private:
+    explicit scripted_stream(std::shared_ptr<detail::script_state> state) noexcept
+        : state_(std::move(state)) {}
+    static io_task<> write_all(std::shared_ptr<detail::script_state> state,
+                               std::span<const std::byte> buffer, std::source_location where);
+
     std::shared_ptr<detail::script_state> state_;
 };
 

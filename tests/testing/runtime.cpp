@@ -249,6 +249,43 @@ TEST_F(TestRuntimeMisuse, its_end_names_who_does_not_end) {
         "an rt::test_runtime ends while tasks wait that were stopped and do not end: 1 task");
 }
 
+TEST_F(TestRuntimeMisuse, a_deadlock_in_which_the_root_does_not_end) {
+    auto resists = [] {
+        rt::notify never;
+        rt::test_runtime(1).block_on(
+            [](rt::notify& never) -> rt::task<> { co_await rt::shield(never.wait()); }(never));
+    };
+    EXPECT_DEATH(resists(), "tasks wait that were stopped and do not end: 1 task");
+}
+
+TEST_F(TestRuntimeMisuse, a_task_that_ticks_on_behind_a_shield) {
+    auto ticks = [] {
+        rt::test_runtime runtime(1);
+        auto ticker = []() -> rt::task<> {
+            for (;;) co_await rt::sleep(1s);
+        };
+        runtime.block_on([](auto ticker) -> rt::task<> {
+            rt::spawn([](auto ticker) -> rt::task<> { co_await rt::shield(ticker()); }(ticker))
+                .detach();
+            co_await rt::sleep(10s);
+        }(ticker));
+    };
+    EXPECT_DEATH(ticks(), "tasks wait that were stopped and do not end: 1 task");
+}
+
+TEST(TestRuntime, an_instant_that_no_clock_reaches_is_never) {
+    for (auto before : {0ns, 1ns, 1000ns, 1'000'000ns, 3'600'000'000'000ns}) {
+        try {
+            rt::test_runtime(1).block_on([](auto before) -> rt::task<> {
+                co_await rt::sleep_until(rt::steady_time::max() - before);
+            }(before));
+            EXPECT_GT(before, 1us);
+        } catch (const rt::deadlock_error&) {
+            EXPECT_LT(before, 1h);
+        }
+    }
+}
+
 TEST_F(TestRuntimeMisuse, block_on_inside_a_task) {
     EXPECT_DEATH(rt::test_runtime(1).block_on([]() -> rt::task<> {
         rt::test_runtime(2).block_on([]() -> rt::task<> { co_return; }());

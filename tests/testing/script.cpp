@@ -168,6 +168,28 @@ TEST(ScriptedStream, what_the_script_does_not_expect_is_told) {
     });
 }
 
+TEST(ScriptedStream, a_write_of_all_goes_on_to_the_end) {
+    on_seed(1, []() -> rt::task<> {
+        rt::scripted_stream peer(rt::script().write("hel").wait(1s).write("").write("lo"));
+        EXPECT_TRUE(co_await peer.write_all(rt::as_bytes("hello")));
+        EXPECT_TRUE(peer.finished());
+    });
+}
+
+TEST(ScriptedStream, who_waits_out_of_turn_is_told_so) {
+    rt::test_runtime runtime(1);
+    try {
+        runtime.block_on([]() -> rt::task<> {
+            rt::scripted_stream peer(rt::script().read("first"));
+            (void)co_await peer.write(rt::as_bytes("early"));
+        }());
+        ADD_FAILURE() << "nobody reads";
+    } catch (const rt::deadlock_error& e) {
+        EXPECT_NE(std::string(e.what()).find("write (the script is at a read)"), std::string::npos)
+            << e.what();
+    }
+}
+
 TEST(ScriptedStream, two_at_once_are_misuse) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     auto two = [](bool write) {
