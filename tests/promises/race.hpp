@@ -14,9 +14,12 @@
 // nothing, and lets things happen while the select tries its arms. That is how socket arms behave;
 // so every row meets `trying` and `recheck`, on one core too.
 //
-// RT_RACE_ROUNDS: rounds of a row, over all runtimes (20000). RT_RACE_SEED: the seed that was
-// printed; it repeats the plan of each round, not what the threads make of it. RT_RACE_LIMIT: the
-// seconds that a round may take.
+// The rows of what is in memory run in rt::test_runtime as well: other orders, and each can be
+// repeated.
+//
+// RT_RACE_ROUNDS: rounds of a row, over all runtimes (20000), and a twentieth in rt::test_runtime.
+// RT_RACE_SEED: the seed that was printed; it repeats the plan of each round, not what the threads
+// make of it. RT_RACE_LIMIT: the seconds that a round may take.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -34,6 +37,7 @@
 #include "promises/noise.hpp"
 #include "promises/tally.hpp"
 #include "support/run.hpp"
+import rt.testing;
 
 namespace race {
 
@@ -51,6 +55,7 @@ struct row {
     static constexpr bool early = false;   // give() comes first: time, or the kernel, does the rest
     static constexpr bool late = false;    // give() is for those who wait already
     static constexpr bool aside = false;   // the bystander waits for behind(), and needs no unit
+    unsigned workers = 0;                  // of the runtime
 };
 
 template <class Row>
@@ -61,7 +66,11 @@ concept starts = requires(Row& r) { r.start(); };
 template <class Row>
 class racer {
 public:
-    racer(Row& row, tally& counts, std::uint64_t seed) : row_(row), counts_(counts), dice_(seed) {}
+    racer(Row& row, tally& counts, std::uint64_t seed, unsigned workers)
+        : row_(row), counts_(counts), dice_(seed), workers_(workers) {
+        row.workers = workers;
+        if (workers != 1) stranger_.emplace();
+    }
 
     rt::task<> run(int rounds) {
         if constexpr (requires { row_.set_up(); }) co_await row_.set_up();
@@ -87,18 +96,18 @@ private:
         std::optional<rt::join_handle<>> bystander;
         bool crowded = (Row::aside || (Row::shared && races)) && dice_.one_in(2);
         bool in_front = dice_.one_in(2);
-        if (crowded && in_front) bystander = rt::spawn_on(dice_.below(2), stand_by());
+        if (crowded && in_front) bystander = rt::spawn_on(dice_.below(workers_), stand_by());
         if (Row::early || (!Row::late && gives_ && dice_.one_in(8))) give();
         auto from = choose_giver();
         auto handle = begin();
-        if (crowded && !in_front) bystander = rt::spawn_on(dice_.below(2), stand_by());
+        if (crowded && !in_front) bystander = rt::spawn_on(dice_.below(workers_), stand_by());
         while (!began_) co_await pause();
         auto helper = send(from);
         co_await act_at_random(handle, from == giver::here);
 
         auto end = co_await handle.outcome();
         if (helper.valid()) co_await helper;
-        while (stranger_.busy()) co_await pause();
+        while (stranger_ && stranger_->busy()) co_await pause();
         bool won = end.has_value() && end.value();
         if constexpr (starts<Row>) {
             EXPECT_EQ(row_.ran.exchange(false), won) << "it ran, and is said to be withdrawn";
@@ -167,7 +176,7 @@ private:
         if constexpr (starts<Row>) {
             return row_.start();
         } else {
-            return rt::spawn_on(dice_.below(2), stops_ ? alone() : against_the_bell());
+            return rt::spawn_on(dice_.below(workers_), stops_ ? alone() : against_the_bell());
         }
     }
     rt::task<> stand_by() {
@@ -214,19 +223,19 @@ private:
             if (!dice_.one_in(4)) return giver::here;  // whoever is first
         }
         if (!gives_) return giver::nobody;
-        if (dice_.one_in(16)) return giver::stranger;
+        if (stranger_ && dice_.one_in(16)) return giver::stranger;
         return dice_.one_in(3) ? giver::task : giver::here;
     }
     rt::join_handle<> send(giver from) {
         auto delay = dice_.below(300), yields = dice_.below(3);
         if (from == giver::stranger) {
-            stranger_.run([this, delay] {
+            stranger_->run([this, delay] {
                 spin(delay);
                 give();
             });
         }
         if (from != giver::task) return {};
-        return rt::spawn_on(dice_.below(2),
+        return rt::spawn_on(dice_.below(workers_),
                             [](racer& r, unsigned yields, unsigned delay) -> rt::task<> {
                                 for (; yields != 0; --yields) co_await rt::yield_now();
                                 spin(delay);
@@ -278,7 +287,7 @@ private:
         ++counts_.raced;
         ++(won ? counts_.won : counts_.withdrawn);
         won_of_late_ += won;
-        if (counts_.raced % 16 != 0) return;
+        if (++raced_ % 16 != 0) return;
         auto won_of_16 = std::exchange(won_of_late_, 0);
         auto step = 1 + std::abs(lead_) / 2;
         if (won_of_16 < 3) lead_ = std::min(lead_ + step, 5000);
@@ -288,20 +297,20 @@ private:
     Row& row_;
     tally& counts_;
     dice dice_;
+    unsigned workers_;
     rt::notify bell_;
     rattle rattle_;
-    stranger stranger_;
+    std::optional<stranger> stranger_;  // none where one thread is all
     bool gives_ = false, gives_inside_ = false, calls_off_ = false, stops_ = false;
     std::atomic<bool> began_{false}, gave_{false}, called_{false};
     int lead_ = 0;  // how many pauses more the call may come after the unit
-    int won_of_late_ = 0;
+    int raced_ = 0, won_of_late_ = 0;
 };
 
 template <class Row>
 void race(const char* name) {
-    tally counts;
-    counts.row = name;
-    auto seed = counts.seed = seed_of_this_run();
+    tally counts(name);
+    auto seed = counts.seed;
     for (auto& c :
          {runtime_case{rt::runtime_flavor::work_stealing, rt::reactor_kind::io_uring, 2},
           runtime_case{rt::runtime_flavor::work_stealing, rt::reactor_kind::epoll, 2},
@@ -312,7 +321,7 @@ void race(const char* name) {
         auto runtime = builder_for(c).build();
         runtime.block_on([&]() -> rt::task<> {
             Row row;
-            racer<Row> r(row, counts, seed++);
+            racer<Row> r(row, counts, seed++, 2);
             co_await r.run(rounds_of_this_run() / 4 / Row::cost);
         }());
     }
@@ -323,8 +332,34 @@ void race(const char* name) {
         EXPECT_GT(counts.again.found + counts.again.in_vain, 0u) << "nothing was tried again";
 }
 
+/// The same rounds on one thread, in orders that follow from seeds: twice with the first of them.
+template <class Row>
+void race_in_order(const char* name) {
+    constexpr int rounds = 50;
+    tally counts(name);
+    auto run = [&](std::uint64_t seed) {
+        rt::test_runtime runtime(seed);
+        runtime.block_on([&]() -> rt::task<> {
+            Row row;
+            racer<Row> r(row, counts, seed, 1);
+            co_await r.run(rounds);
+        }());
+        return runtime.trace();
+    };
+    EXPECT_EQ(run(counts.seed), run(counts.seed)) << "with seed " << counts.seed;
+    for (auto i = rounds_of_this_run() / 20 / rounds / Row::cost;
+         i > 1 && !testing::Test::HasFailure(); --i)
+        run(counts.seed + static_cast<std::uint64_t>(i));
+    counts.print();
+}
+
 }  // namespace race
 
-/// One row of the table; the script `rows` reads it: what of rt it races, as file:type.
-#define RACE(promise, of, ...) \
+/// One row of the table; the script `rows` reads it: what of rt it races, as file:type. This is for
+/// what asks the kernel, or its clock.
+#define KERNEL_RACE(promise, of, ...) \
     TEST(Race, promise) { race::race<__VA_ARGS__>(of); }
+/// One of what is in memory.
+#define RACE(promise, of, ...)            \
+    KERNEL_RACE(promise, of, __VA_ARGS__) \
+    TEST(RaceInOrder, promise) { race::race_in_order<__VA_ARGS__>(of); }

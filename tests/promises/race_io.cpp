@@ -84,11 +84,12 @@ struct peek_row : read_row<decltype([](auto& row) { return row.ends.near.peek(ro
         EXPECT_TRUE(ends.steal());
     }
 };
-RACE(bytes_that_are_read_b31, "net/tcp:receive_op",
-     contested_row<decltype([](auto& row) { return row.ends.near.read(row.buffer); })>)
-RACE(bytes_that_are_peeked_at_b31, "net/tcp:receive_op", peek_row)
-RACE(bytes_for_several_buffers_b31_b63, "net/tcp:vectored_op",
-     contested_row<decltype([](auto& row) { return row.ends.near.read_vectored(row.parts); })>)
+KERNEL_RACE(bytes_that_are_read_b31, "net/tcp:receive_op",
+            contested_row<decltype([](auto& row) { return row.ends.near.read(row.buffer); })>)
+KERNEL_RACE(bytes_that_are_peeked_at_b31, "net/tcp:receive_op", peek_row)
+KERNEL_RACE(
+    bytes_for_several_buffers_b31_b63, "net/tcp:vectored_op",
+    contested_row<decltype([](auto& row) { return row.ends.near.read_vectored(row.parts); })>)
 
 /// The wire is full, and the unit is room in it.
 template <class Writes>
@@ -117,10 +118,11 @@ struct write_row : race::row {
             read += static_cast<std::size_t>(n);
     }
 };
-RACE(bytes_that_are_written_b31, "net/tcp:send_op",
-     write_row<decltype([](auto& row) { return row.ends.near.write(rt::as_bytes(row.text)); })>)
-RACE(bytes_of_several_buffers_that_are_written_b31_b63, "net/tcp:vectored_op",
-     write_row<decltype([](auto& row) { return row.ends.near.write_vectored(row.parts); })>)
+KERNEL_RACE(
+    bytes_that_are_written_b31, "net/tcp:send_op",
+    write_row<decltype([](auto& row) { return row.ends.near.write(rt::as_bytes(row.text)); })>)
+KERNEL_RACE(bytes_of_several_buffers_that_are_written_b31_b63, "net/tcp:vectored_op",
+            write_row<decltype([](auto& row) { return row.ends.near.write_vectored(row.parts); })>)
 
 /// How much one that was called off has written is not known, but not more than it had to.
 template <class Writes>
@@ -141,13 +143,14 @@ struct write_all_row : write_row<Writes> {
         least += this->text.size();
     }
 };
-RACE(bytes_that_are_all_written, "net/tcp:send_all_op", write_all_row<decltype([](auto& row) {
-         return row.ends.near.write_all(rt::as_bytes(row.text));
-     })>)
-RACE(bytes_that_are_all_written_by_any_writer, "io/bytes:write_all",
-     write_all_row<decltype([](auto& row) {
-         return rt::write_all(row.ends.near, rt::as_bytes(row.text));
-     })>)
+KERNEL_RACE(bytes_that_are_all_written, "net/tcp:send_all_op",
+            write_all_row<decltype([](auto& row) {
+                return row.ends.near.write_all(rt::as_bytes(row.text));
+            })>)
+KERNEL_RACE(bytes_that_are_all_written_by_any_writer, "io/bytes:write_all",
+            write_all_row<decltype([](auto& row) {
+                return rt::write_all(row.ends.near, rt::as_bytes(row.text));
+            })>)
 
 /// What came of two bytes stays in the buffer, and *received tells how much that is.
 struct read_exact_row : race::row {
@@ -175,7 +178,7 @@ struct read_exact_row : race::row {
         ends.send("b");
     }
 };
-RACE(bytes_that_are_read_exactly_b62, "io/bytes:read_exact", read_exact_row)
+KERNEL_RACE(bytes_that_are_read_exactly_b62, "io/bytes:read_exact", read_exact_row)
 
 /// A line comes in two parts, and the first one is kept.
 template <class Reads>
@@ -196,10 +199,10 @@ struct line_row : race::row {
         ends.send(text.substr(text.size() / 2));
     }
 };
-RACE(a_line_b31_b64, "io/buffered:record_op",
-     line_row<decltype([](auto& row) { return row.lines.read_line(); })>)
-RACE(a_next_line_b31_b64_b82, "io/buffered:next_op",
-     line_row<decltype([](auto& row) { return row.lines.next(); })>)
+KERNEL_RACE(a_line_b31_b64, "io/buffered:record_op",
+            line_row<decltype([](auto& row) { return row.lines.read_line(); })>)
+KERNEL_RACE(a_next_line_b31_b64_b82, "io/buffered:next_op",
+            line_row<decltype([](auto& row) { return row.lines.next(); })>)
 
 struct buffered_bytes_row : race::row {
     static constexpr int cost = 4;
@@ -212,7 +215,7 @@ struct buffered_bytes_row : race::row {
     }
     void give() { ends.send("x"); }
 };
-RACE(bytes_by_way_of_a_buffer_b64, "io/buffered:read", buffered_bytes_row)
+KERNEL_RACE(bytes_by_way_of_a_buffer_b64, "io/buffered:read", buffered_bytes_row)
 
 struct pipe_row : race::row {
     static constexpr int cost = 4;
@@ -221,7 +224,7 @@ struct pipe_row : race::row {
     void take(bool came) { EXPECT_TRUE(came); }
     void give() { ends.put(); }
 };
-RACE(a_byte_of_a_pipe_b31, "io/reactor:io_op", pipe_row)
+KERNEL_RACE(a_byte_of_a_pipe_b31, "io/reactor:io_op", pipe_row)
 
 struct signal_row : race::row {
     static constexpr int cost = 4;
@@ -230,7 +233,7 @@ struct signal_row : race::row {
     void take(std::optional<int> number) { EXPECT_EQ(number, SIGUSR1); }
     void give() { ::raise(SIGUSR1); }
 };
-RACE(a_signal_b31_b82, "signal/signals:signal_op", signal_row)
+KERNEL_RACE(a_signal_b31_b82, "signal/signals:signal_op", signal_row)
 
 struct ctrl_c_row : race::row {
     static constexpr int cost = 4;
@@ -239,6 +242,6 @@ struct ctrl_c_row : race::row {
     void give() { ::raise(SIGINT); }
     ctrl_c_row() { (void)rt::ctrl_c(); }  // from now on it ends no program
 };
-RACE(ctrl_c_b31, "signal/ctrl_c:ctrl_c_op", ctrl_c_row)
+KERNEL_RACE(ctrl_c_b31, "signal/ctrl_c:ctrl_c_op", ctrl_c_row)
 
 }  // namespace

@@ -44,10 +44,10 @@ struct accept_row : race::row {
     }
     void give() { connect_to_port(client, listener.local().value().port); }
 };
-RACE(a_connection_b31, "net/listener:accept_op",
-     accept_row<decltype([](auto& listener) { return listener.accept(); })>)
-RACE(a_next_connection_b31_b82, "net/listener:next_accept_op",
-     accept_row<decltype([](auto& listener) { return listener.next(); })>)
+KERNEL_RACE(a_connection_b31, "net/listener:accept_op",
+            accept_row<decltype([](auto& listener) { return listener.accept(); })>)
+KERNEL_RACE(a_next_connection_b31_b82, "net/listener:next_accept_op",
+            accept_row<decltype([](auto& listener) { return listener.next(); })>)
 
 /// Whatever was connected can be accepted, and no descriptor stays behind.
 struct connect_row : race::row {
@@ -74,6 +74,6 @@ struct connect_row : race::row {
     static void reset_peer(rt::tcp_stream stream) { ::reset(std::move(stream)); }
     void give() {}
 };
-RACE(a_connection_that_is_made_b74, "net/tcp:connect", connect_row)
+KERNEL_RACE(a_connection_that_is_made_b74, "net/tcp:connect", connect_row)
 
 }  // namespace

@@ -13,7 +13,7 @@ struct join_row : race::row {
     int number = 0;
 
     rt::task<> reset() {
-        auto worker = static_cast<unsigned>(++number % 2);
+        auto worker = static_cast<unsigned>(++number) % workers;
         child = rt::spawn_on(worker, [](rt::notify& bell, int value) -> rt::task<int> {
             co_await bell.wait();
             co_return value;

@@ -21,7 +21,7 @@ struct sleep_until_row : timer_row {
     void take() { EXPECT_GE(std::chrono::steady_clock::now(), due); }
     void give() { due = std::chrono::steady_clock::now() + a_moment(turn); }
 };
-RACE(a_deadline_b31_b55, "time/sleep:sleep_op", sleep_until_row)
+KERNEL_RACE(a_deadline_b31_b55, "time/sleep:sleep_op", sleep_until_row)
 
 struct sleep_row : sleep_until_row {
     std::chrono::nanoseconds delay{};
@@ -31,7 +31,7 @@ struct sleep_row : sleep_until_row {
         due = std::chrono::steady_clock::now() + delay;
     }
 };
-RACE(a_sleep_b31_b55, "time/sleep:sleep_op", sleep_row)
+KERNEL_RACE(a_sleep_b31_b55, "time/sleep:sleep_op", sleep_row)
 
 /// Ticks come in their order, and none is left out.
 template <class Waits>
@@ -57,10 +57,10 @@ struct tick_row : timer_row {
     }
     void give() {}
 };
-RACE(a_tick_of_an_interval_b31_b58, "time/interval:tick_op",
-     tick_row<decltype([](auto& ticks) { return ticks.tick(); })>)
-RACE(a_next_tick_of_an_interval_b31_b58_b82, "time/interval:next_op",
-     tick_row<decltype([](auto& ticks) { return ticks.next(); })>)
+KERNEL_RACE(a_tick_of_an_interval_b31_b58, "time/interval:tick_op",
+            tick_row<decltype([](auto& ticks) { return ticks.tick(); })>)
+KERNEL_RACE(a_next_tick_of_an_interval_b31_b58_b82, "time/interval:next_op",
+            tick_row<decltype([](auto& ticks) { return ticks.next(); })>)
 
 struct delay_queue_row : timer_row {
     rt::delay_queue<int> queue;
@@ -69,7 +69,7 @@ struct delay_queue_row : timer_row {
     void take(std::optional<int> value) { EXPECT_EQ(value, inserted); }
     void give() { queue.insert(++inserted, a_moment(turn)); }
 };
-RACE(a_value_that_comes_due_b31_b61, "time/delay_queue:next_op", delay_queue_row)
+KERNEL_RACE(a_value_that_comes_due_b31_b61, "time/delay_queue:next_op", delay_queue_row)
 
 struct timeout_row : race::row {
     std::pair<rt::sender<int>, rt::receiver<int>> ends = rt::channel<int>(1);
@@ -82,6 +82,6 @@ struct timeout_row : race::row {
     }
     void give() { EXPECT_TRUE(ends.first.try_send(++sent)); }
 };
-RACE(a_value_within_a_timeout_b31_b32, "time/timeout:timeout_at", timeout_row)
+KERNEL_RACE(a_value_within_a_timeout_b31_b32, "time/timeout:timeout_at", timeout_row)
 
 }  // namespace

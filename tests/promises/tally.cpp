@@ -28,6 +28,8 @@ std::uint64_t seed_of_this_run() {
 
 int rounds_of_this_run() { return static_cast<int>(number_from("RT_RACE_ROUNDS", 20'000)); }
 
+tally::tally(const char* row) : row(row), seed(seed_of_this_run()) {}
+
 void tally::print() const {
     auto share = [&](std::uint64_t n) {
         return raced ? 100.0 * static_cast<double>(n) / static_cast<double>(raced) : 0.0;

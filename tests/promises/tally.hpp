@@ -12,8 +12,9 @@ namespace race {
 
 /// What is counted of a row, and what the watchdog looks at.
 struct tally {
+    explicit tally(const char* row);
     std::string row, runtime;
-    std::uint64_t seed = 0, rounds = 0;
+    std::uint64_t seed, rounds = 0;
     std::uint64_t raced = 0;  // rounds in which the unit was given and the subject called off
     std::uint64_t won = 0, withdrawn = 0;  // of these
     tries again;
