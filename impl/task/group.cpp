@@ -57,12 +57,18 @@ void group_state::fail(std::exception_ptr exception, std::error_code error) noex
 
 void group_state::stop_all() noexcept {
     if (!hold_unless_over()) return;
-    stop_each([this](auto f) {
-        // A task leaves the list before its header can go, so the list keeps all of them alive.
+    bool stops_already;
+    {
         std::lock_guard guard(lock_);
-        stopping_ = true;
-        for (auto* task = first_; task && f(*task);) task = task->membership()->next;
-    });
+        stops_already = std::exchange(stopping_, true);
+    }
+    if (!stops_already) {
+        stop_each([this](auto f) {
+            // A task leaves the list before its header can go, so the list keeps them alive.
+            std::lock_guard guard(lock_);
+            for (auto* task = first_; task && f(*task);) task = task->membership()->next;
+        });
+    }
     stop_body();
     drop_and_post();
 }

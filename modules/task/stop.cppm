@@ -24,7 +24,8 @@ namespace this_task {
 /// rt::spawn_blocking, the next() of a stream; or the arm, part or body that runs by itself in a
 /// select, join, rt::shield or rt::as_optional (inside rt::shield no stop is ever requested). When
 /// that ends without a stop, none will be requested. Callbacks run on the thread that requests the
-/// stop, within that request: they do not wait. Outside tasks: a token of nothing.
+/// stop, within that request; those of a scope inside of one that ran at that moment, on its own
+/// thread when it next waits. They do not wait. Outside tasks: a token of nothing.
 ///
 /// The first one of a scope allocates. Tokens of std: rt::with_stop_token.
 rt::stop_token stop_token();
