@@ -123,36 +123,47 @@ TEST(Models, a_oneshot) {
             {seeded::no_release, seeded::no_acquire, seeded::torn_update});
 }
 
+/// A sender sends 1 and 2 and leaves, while the receiver's task runs, and perhaps is stopped.
+template <class Receiver>
+struct two_sends {
+    model_executor executor;
+    model::cell<int> data;
+    std::optional<Receiver> receiver;
+    std::optional<started<void>> task;
+    int received = 0;
+    bool stops = false;
+
+    template <class Sender>
+    two_sends(std::pair<Sender, Receiver> ends, rt::task<> (*receives)(two_sends&))
+        : receiver(std::move(ends.second)) {
+        task.emplace(executor, receives(*this));
+        auto* sender = new Sender(std::move(ends.first));
+        model::run([this] { executor.run(); });
+        model::run([this, sender] {
+            data.set(9);
+            (void)sender->send(1);
+            (void)sender->send(2);
+            delete sender;
+        });
+        stops = model::choose(2) != 0;
+        if (stops) model::run([this] { (*task)->env.request_stop(); });
+    }
+    void check_sent() { model::check(data.get() == 9, "what the sender wrote"); }
+    void check_ended() { model::check((*task)->ended(), "the receiver has ended"); }
+};
+
 TEST(Models, a_broadcast) {
-    struct state {
-        model_executor executor;
-        model::cell<int> data;
-        std::optional<rt::broadcast_receiver<int>> receiver;
-        std::optional<started<void>> task;
-        int received = 0;
-    };
+    using state = two_sends<rt::broadcast_receiver<int>>;
     explore("broadcast, two sends and a stop of the receiver",
             [] {
-                auto* s = new state;
-                auto [tx, rx] = rt::broadcast<int>(2);
-                s->receiver = std::move(rx);
-                s->task.emplace(s->executor, [](state& s) -> rt::task<> {
+                auto* s = new state(rt::broadcast<int>(2), [](state& s) -> rt::task<> {
                     while (auto value = co_await s.receiver->recv()) {
                         s.received = s.received * 10 + *value;
-                        model::check(s.data.get() == 9, "what the sender wrote");
+                        s.check_sent();
                     }
-                }(*s));
-                auto* sender = new rt::broadcast_sender<int>(std::move(tx));
-                model::run([=] { s->executor.run(); });
-                model::run([=] {
-                    s->data.set(9);
-                    (void)sender->send(1);
-                    (void)sender->send(2);
-                    delete sender;
                 });
-                if (model::choose(2)) model::run([=] { (*s->task)->env.request_stop(); });
                 return [=] {
-                    model::check((*s->task)->ended(), "the receiver has ended");
+                    s->check_ended();
                     while (auto left = s->receiver->try_recv())
                         s->received = s->received * 10 + *left;
                     model::check(s->received == 12, "each is received, or there, in order");
@@ -163,39 +174,20 @@ TEST(Models, a_broadcast) {
 }
 
 TEST(Models, a_watch) {
-    struct state {
-        model_executor executor;
-        model::cell<int> data;
-        std::optional<rt::watch_receiver<int>> receiver;
-        std::optional<started<void>> task;
-        int last = 0;
-    };
+    using state = two_sends<rt::watch_receiver<int>>;
     explore("watch, two sends and a stop of the receiver",
             [] {
-                auto* s = new state;
-                auto [tx, rx] = rt::watch<int>(0);
-                s->receiver = std::move(rx);
-                s->task.emplace(s->executor, [](state& s) -> rt::task<> {
+                auto* s = new state(rt::watch<int>(0), [](state& s) -> rt::task<> {
                     while (co_await s.receiver->changed()) {
                         auto value = s.receiver->get();
-                        model::check(value >= s.last, "it never goes back");
-                        model::check(s.data.get() == 9, "what the sender wrote");
-                        s.last = value;
+                        model::check(value >= s.received, "it never goes back");
+                        s.check_sent();
+                        s.received = value;
                     }
-                }(*s));
-                auto* sender = new rt::watch_sender<int>(std::move(tx));
-                model::run([=] { s->executor.run(); });
-                model::run([=] {
-                    s->data.set(9);
-                    (void)sender->send(1);
-                    (void)sender->send(2);
-                    delete sender;
                 });
-                bool stops = model::choose(2);
-                if (stops) model::run([=] { (*s->task)->env.request_stop(); });
                 return [=] {
-                    model::check((*s->task)->ended(), "the receiver has ended");
-                    model::check(s->last == 2 || stops, "the last value is seen");
+                    s->check_ended();
+                    model::check(s->received == 2 || s->stops, "the last value is seen");
                     model::check(s->receiver->get() == 2, "and is there");
                     delete s;
                 };
