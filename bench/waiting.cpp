@@ -1,7 +1,5 @@
-// What it costs to wait: each row beside an await of a task that is ready, with its allocations.
-#include "../tests/support/allocations.hpp"
-
-#include <benchmark/benchmark.h>
+// What it costs to wait in a select, beside the same wait without one, and to be stopped.
+#include "row.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -13,31 +11,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Counts the allocations of a loop, once it is warm.
-class counted {
-public:
-    explicit counted(benchmark::State& state) : state_(state), before_(::taken) {}
-    ~counted() {
-        state_.counters["allocations"] = benchmark::Counter(static_cast<double>(::taken - before_),
-                                                            benchmark::Counter::kAvgIterations);
-    }
-
-private:
-    benchmark::State& state_;
-    long before_;
-};
-
-rt::task<int> ready() { co_return 1; }
-
-rt::task<> await_ready_task(benchmark::State& state) {
-    benchmark::DoNotOptimize(co_await ready());
-    counted here(state);
-    for (auto _ : state) benchmark::DoNotOptimize(co_await ready());
-}
-
-rt::task<> select_two_ready(benchmark::State& state) {
+rt::task<> select_2_ready(benchmark::State& state) {
     rt::notify a, b;
-    counted here(state);
     for (auto _ : state) {
         a.notify_one();
         b.notify_one();
@@ -45,7 +20,6 @@ rt::task<> select_two_ready(benchmark::State& state) {
     }
 }
 
-/// Another task wakes one of two arms that wait; and what the two wakes cost without a select.
 rt::task<> wakes(rt::notify& asked, rt::notify& answer, const bool& over) {
     for (;;) {
         co_await asked.wait();
@@ -53,73 +27,63 @@ rt::task<> wakes(rt::notify& asked, rt::notify& answer, const bool& over) {
         answer.notify_one();
     }
 }
-template <bool Selects>
-rt::task<> woken(benchmark::State& state) {
+
+/// Another task wakes the first of its arms, which all wait. One arm: no select.
+template <std::size_t... Others>
+rt::task<> woken_with(benchmark::State& state, std::index_sequence<Others...>) {
     rt::notify asked, answer, never;
     bool over = false;
     auto other = rt::spawn(wakes(asked, answer, over));
-    for (int i = 0; i < 10; ++i) co_await rt::yield_now();
-    {
-        counted here(state);
-        for (auto _ : state) {
-            asked.notify_one();
-            if constexpr (Selects) {
-                benchmark::DoNotOptimize(co_await rt::select(answer.wait(), never.wait()));
-            } else {
-                co_await answer.wait();
-            }
+    for (auto _ : state) {
+        asked.notify_one();
+        if constexpr (sizeof...(Others) == 0) {
+            co_await answer.wait();
+        } else {
+            benchmark::DoNotOptimize(
+                co_await rt::select(answer.wait(), (static_cast<void>(Others), never.wait())...));
         }
     }
     over = true;
     asked.notify_one();
-    co_await other;
+    co_await std::move(other);
+}
+template <std::size_t Arms>
+rt::task<> woken(benchmark::State& state) {
+    return woken_with(state, std::make_index_sequence<Arms - 1>());
 }
 
-rt::task<> timeout_around_ready(benchmark::State& state) {
+rt::task<> timeout_ready(benchmark::State& state) {
     rt::notify bell;
-    bell.notify_one();
-    benchmark::DoNotOptimize(co_await rt::timeout(1h, bell.wait()));
-    counted here(state);
     for (auto _ : state) {
         bell.notify_one();
         benchmark::DoNotOptimize(co_await rt::timeout(1h, bell.wait()));
     }
 }
 
-/// A task each, suspended; the time is that of their stops and of their ends.
+constexpr std::size_t crowd = 10'000;
+
+rt::task<> waits(rt::notify& never) { co_await never.wait(); }
+
+/// The time is that of their stops and of their ends.
 rt::task<> stop_suspended(benchmark::State& state) {
-    const auto n = static_cast<std::size_t>(state.range(0));
     rt::notify never;
-    long stopped = 0;
+    std::vector<rt::join_handle<>> all;
+    all.reserve(crowd);
     for (auto _ : state) {
         state.PauseTiming();
-        std::vector<rt::join_handle<>> all;
-        all.reserve(n);
-        for (std::size_t i = 0; i < n; ++i)
-            all.push_back(
-                rt::spawn([](rt::notify& never) -> rt::task<> { co_await never.wait(); }(never)));
+        for (std::size_t i = 0; i < crowd; ++i) all.push_back(rt::spawn(waits(never)));
         for (int i = 0; i < 10; ++i) co_await rt::yield_now();
-        auto before = ::taken;
         state.ResumeTiming();
-        for (auto& t : all) t.stop();
-        for (auto& t : all)
-            while (!t.done()) co_await rt::yield_now();
-        stopped += ::taken - before;
+        for (auto& task : all) task.stop();
+        for (auto& task : all)
+            while (!task.done()) co_await rt::yield_now();
+        all.clear();
     }
-    state.SetItemsProcessed(state.iterations() * state.range(0));
-    state.counters["allocations"] =
-        static_cast<double>(stopped) / static_cast<double>(state.iterations() * state.range(0));
 }
 
-void on_one_thread(benchmark::State& state, rt::task<> (*body)(benchmark::State&)) {
-    rt::runtime::builder().current_thread().build().block_on(body(state));
-}
-
-BENCHMARK_CAPTURE(on_one_thread, await_ready_task, await_ready_task);
-BENCHMARK_CAPTURE(on_one_thread, select_two_ready, select_two_ready);
-BENCHMARK_CAPTURE(on_one_thread, wait_woken, woken<false>);
-BENCHMARK_CAPTURE(on_one_thread, select_woken, woken<true>);
-BENCHMARK_CAPTURE(on_one_thread, timeout_around_ready, timeout_around_ready);
-BENCHMARK_CAPTURE(on_one_thread, stop_suspended, stop_suspended)->Arg(100'000);
+const bench::row rows[] = {
+    {"select_2_ready", select_2_ready}, {"wait_woken", woken<1>},
+    {"select_2_woken", woken<2>},       {"select_8_woken", woken<8>},
+    {"timeout_ready", timeout_ready},   {"stop_suspended", crowd, stop_suspended}};
 
 }  // namespace

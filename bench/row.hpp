@@ -1,0 +1,28 @@
+// The rows that run in one process: each on a runtime of both flavors with 1 and 2 workers, as
+// NAME/FLAVOR/WORKERS. What is timed is the loop over its state; an iteration may be many
+// operations, and the row says how many.
+//
+// RT_BENCH_COUNT=N counts in the place of timing (bench/count): each row of one worker runs N
+// iterations and then 11 N, and what lies between the two is 10 N iterations and nothing else.
+// Under callgrind each of these runs leaves a file with its instructions.
+#pragma once
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+import rt;
+
+namespace bench {
+
+using inner = std::function<rt::task<>(benchmark::State&)>;
+/// For what is driven from outside of the runtime.
+using outer = std::function<void(benchmark::State&, rt::runtime&)>;
+
+struct row {
+    row(const std::string& name, std::int64_t operations, const inner& what);
+    row(const std::string& name, std::int64_t operations, const outer& what);
+    row(const std::string& name, const inner& what) : row(name, 1, what) {}
+};
+
+}  // namespace bench
