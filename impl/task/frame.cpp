@@ -38,11 +38,16 @@ struct free_block {
 struct list {
     free_block* first = nullptr;
     std::uint32_t length = 0;
+    std::uint32_t limit = 0;  // of a thread's list; the depot's is four times as long
 };
 
-constexpr std::uint32_t limit_of(std::size_t index) {
-    auto n = bytes_per_list / size_of(index);
-    return static_cast<std::uint32_t>(n < 32 ? 32 : n);
+constexpr std::array<list, classes> empty_lists() {
+    std::array<list, classes> lists;
+    for (std::size_t i = 0; i < classes; ++i) {
+        auto n = bytes_per_list / size_of(i);
+        lists[i].limit = static_cast<std::uint32_t>(n < 32 ? 32 : n);
+    }
+    return lists;
 }
 
 struct depot {
@@ -55,7 +60,7 @@ depot& shared() {
 }
 
 struct local {
-    std::array<list, classes> lists;
+    std::array<list, classes> lists = empty_lists();
     std::atomic<std::int64_t> alive[2]{};  // frames, tasks
     std::atomic<std::int64_t> operations{0};
     local* next = nullptr;
@@ -174,10 +179,10 @@ void frame_release(void* memory, std::size_t size, counted_as what) noexcept {
     auto& mine_of_class = l->lists[index];
     auto* block = ::new (memory) free_block{mine_of_class.first};
     mine_of_class.first = block;
-    if (++mine_of_class.length > limit_of(index)) [[unlikely]] {
+    if (++mine_of_class.length > mine_of_class.limit) [[unlikely]] {
         auto& d = shared();
         std::lock_guard guard(d.mutex);
-        if (d.lists[index].length < 4 * limit_of(index)) {
+        if (d.lists[index].length < 4 * mine_of_class.limit) {
             move_half(mine_of_class, d.lists[index]);
         } else {
             list surplus;
