@@ -5,11 +5,11 @@ module;
 #include <cstdio>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <source_location>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 module rt.task;
 
@@ -43,7 +43,7 @@ void tell(const unhandled_failure& f) noexcept {
 
 }  // namespace
 
-task_state::task_state(executor& exec, std::string name, std::source_location where)
+task_state::task_state(executor& exec, std::string&& name, std::source_location where)
     : env(exec, identity) {
     identity.id = next_task_id();
     if (!name.empty()) identity.given_name = std::make_unique<const std::string>(std::move(name));
@@ -85,19 +85,14 @@ void task_state::on_end(bool stopped) noexcept {
         release();
         return;
     }
-    detail::arm* joiner = nullptr;
-    bool dropped = false;
-    {
-        std::lock_guard guard(lock_);
-        joiner = std::exchange(joiner_, nullptr);
-        // Release: pairs with the acquire in ended(); the outcome is in place. Acquire: with that
-        // in dropped().
-        dropped =
-            (state_.fetch_or(ended_bit, std::memory_order_acq_rel) & dropped_bit) != 0 && !joiner;
-        if (joiner && !joiner->claim()) joiner = nullptr;
+    auto before = state_.fetch_or(ended_bit, std::memory_order_acq_rel);
+    if (auto* joiner = arm_in(before)) {
+        bool won = joiner->claim();
+        state_.fetch_and(bits, std::memory_order_release);
+        if (won) joiner->complete();
+    } else if ((before & dropped_bit) && !stopped) {
+        tell_failure(exec);
     }
-    if (dropped && !stopped) tell_failure(exec);
-    if (joiner) joiner->complete();
     release();
 }
 
@@ -106,27 +101,42 @@ void task_state::tell_failure(executor& exec) noexcept {
 }
 
 void task_state::release() noexcept {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+    // The last reference is nobody else's to take or to give up.
+    if (references_.load(std::memory_order_acquire) == 1 ||
+        references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        destroy();
 }
 
 bool task_state::enlist(detail::arm& joiner, std::source_location where) noexcept {
-    std::lock_guard guard(lock_);
-    if (ended()) return true;
-    if (joiner_) misuse("two joins of one task at once", where);
-    joiner_ = &joiner;
-    return false;
+    auto seen = state_.load(std::memory_order_acquire);
+    for (;;) {
+        if (seen & ended_bit) return true;
+        if (arm_in(seen)) misuse("two joins of one task at once", where);
+        auto next = seen | reinterpret_cast<std::uintptr_t>(&joiner);
+        if (state_.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
+                                         std::memory_order_acquire))
+            return false;
+    }
 }
 
 bool task_state::delist(detail::arm& joiner) noexcept {
-    std::lock_guard guard(lock_);
-    if (joiner_ != &joiner) return false;
-    joiner_ = nullptr;
-    return true;
+    auto seen = state_.load(std::memory_order_acquire);
+    for (;;) {
+        if (arm_in(seen) != &joiner) return false;
+        if (seen & ended_bit) {
+            std::this_thread::yield();
+            seen = state_.load(std::memory_order_acquire);
+        } else if (state_.compare_exchange_weak(seen, seen & bits, std::memory_order_acq_rel,
+                                                std::memory_order_acquire)) {
+            return true;
+        }
+    }
 }
 
 void task_state::dropped() noexcept {
+    if (consumed_) return;  // by whom the handle was given to, or who drops it
     auto before = state_.fetch_or(dropped_bit, std::memory_order_acq_rel);
-    if ((before & ended_bit) && !consumed_ && !stopped_) report_failure();
+    if ((before & ended_bit) && !stopped_) report_failure();
 }
 
 void task_state::report_failure() noexcept {

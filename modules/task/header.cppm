@@ -1,8 +1,16 @@
 // The header of a spawned task. It is counted (one for the running task, one for its handle) and
 // outlives the frame. When the coroutine ends its frame, parameters included, is destroyed first;
 // then the header takes the task off its runtime's list, tells its group, and completes whoever
-// joins it. The joiner's slot is guarded by a lock of the header, so that a select which withdraws
-// its join is never touched afterwards.
+// joins it.
+//
+// The word of the header (task_state::state_) holds the arm that joins, and two bits:
+//   ended     the outcome is in place; set by the task, once
+//   dropped   the handle went without having learned the outcome; set once
+// Whoever sets the second of the two reports a failure, so that exactly one does. An arm enters and
+// leaves by compare-exchange while the task has not ended. One that stands beside `ended` is in the
+// hands of the task's end, which claims it, then takes it out of the word (release), and only then
+// completes it: a select that withdraws its join waits for that (acquire), and is never touched
+// afterwards. Setting `ended` is a release, and every look at it an acquire: the outcome is seen.
 module;
 #include <array>
 #include <atomic>
@@ -69,7 +77,7 @@ public:
     void start() noexcept;
     void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept;
-    [[nodiscard]] bool ended() const noexcept {
+    [[nodiscard]] inline bool ended() const noexcept {
         return (state_.load(std::memory_order_acquire) & ended_bit) != 0;
     }
     [[nodiscard]] bool was_stopped() const noexcept { return stopped_; }
@@ -82,7 +90,7 @@ public:
     /// Null: it is in no group and no join_set.
     virtual detail::task_member* membership() noexcept { return nullptr; }
 
-    bool try_join() noexcept { return ended(); }
+    inline bool try_join() noexcept { return ended(); }
     bool enlist(detail::arm& joiner, std::source_location where) noexcept;
     bool delist(detail::arm& joiner) noexcept;
     /// The handle goes without having learned the outcome.
@@ -93,7 +101,7 @@ public:
     [[nodiscard]] bool consumed() const noexcept { return consumed_; }
 
 protected:
-    task_state(executor& exec, std::string name, std::source_location where);
+    task_state(executor& exec, std::string&& name, std::source_location where);
     virtual ~task_state() = default;
     virtual void destroy() noexcept = 0;
     virtual detail::child_link& link() noexcept = 0;
@@ -105,15 +113,14 @@ private:
     static void run_first(work_item& item) noexcept;
     void tell_failure(executor& exec) noexcept;
 
+    static constexpr std::uintptr_t ended_bit = 1, dropped_bit = 2, bits = 3;
+    [[nodiscard]] static detail::arm* arm_in(std::uintptr_t word) noexcept {
+        return reinterpret_cast<detail::arm*>(word & ~bits);
+    }
+    std::atomic<std::uintptr_t> state_{0};
     std::atomic<std::uint32_t> references_{2};
-    // ended: the outcome is in place; set by the task. dropped: the handle went without having
-    // learned it. Whoever sets the second of the two reports a failure, so that exactly one does.
-    static constexpr std::uint8_t ended_bit = 1, dropped_bit = 2;
-    std::atomic<std::uint8_t> state_{0};
     bool stopped_ = false;
     bool consumed_ = false;
-    detail::spin_lock lock_;
-    detail::arm* joiner_ = nullptr;
 };
 
 namespace detail {
@@ -154,7 +161,7 @@ void stop_each(Each each) noexcept {
 template <class T, class Member = no_parent>
 class task_root final : public task_state, public typed_link<T>, public Member {
 public:
-    static task_root* make(executor& exec, task<T>&& body, std::string name,
+    static task_root* make(executor& exec, task<T>&& body, std::string&& name,
                            std::source_location where, Member member = {}) {
         auto frame = body.release();
         if (!frame) misuse("a task that was moved from is spawned", where);
@@ -179,7 +186,7 @@ public:
     }
 
 private:
-    task_root(executor& exec, std::string name, std::source_location where, Member member)
+    task_root(executor& exec, std::string&& name, std::source_location where, Member member)
         : task_state(exec, std::move(name), where), Member(std::move(member)) {
         this->hook = [](child_link& link,
                         child_link::ending how) noexcept -> child_link::next_step {

@@ -68,9 +68,10 @@ class [[nodiscard("it does nothing until it is co_awaited")]] join_op
     : public leaf_op<join_op<T, R>> {
 public:
     using lossless = void;
+    /// An owner takes the handle's reference.
     join_op(task_root<T>* root, bool owner, std::source_location where) noexcept
         : root_(root), owner_(owner), where_(where) {
-        root_->retain();
+        if (!owner_) root_->retain();
     }
     join_op(join_op&& other) noexcept
         : leaf_op<join_op>(std::move(other)),
@@ -176,7 +177,7 @@ public:
     }
     auto as_operation(here where = {}) && {
         auto op = detail::join_op<T, T>(&root(where), true, where);
-        std::exchange(root_, nullptr)->release();
+        root_ = nullptr;
         return op;
     }
     auto or_return(here where = here::current()) & { return as_operation(where).or_return(); }
@@ -212,7 +213,7 @@ executor& executor_to_spawn_on(std::source_location where) noexcept;
 executor& executor_of_worker(unsigned worker, std::source_location where);
 
 template <class T>
-join_handle<T> spawn_into(executor& exec, task<T>&& body, std::string name,
+join_handle<T> spawn_into(executor& exec, task<T>&& body, std::string&& name,
                           std::source_location where) {
     auto* root = task_root<T>::make(exec, std::move(body), std::move(name), where);
     join_handle<T> handle(root);

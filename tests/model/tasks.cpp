@@ -120,7 +120,44 @@ TEST(Models, a_join_sees_what_the_task_did) {
                     delete s;
                 };
             },
-            {seeded::no_release, seeded::no_acquire, seeded::no_lock});
+            {seeded::no_release, seeded::no_acquire, seeded::torn_update});
+}
+
+/// What a select withdraws is the task's to give later.
+TEST(Models, a_select_of_a_task_s_end_and_a_bell) {
+    struct state {
+        model_executor one, two;
+        rt::notify bell;
+        model::cell<int> data;
+        rt::join_handle<int> handle;
+        std::optional<started<void>> joiner;
+        bool joined = false;
+    };
+    explore("select of a task's end and a bell",
+            [] {
+                auto* s = new state;
+                s->handle = rt::detail::spawn_into(
+                    s->one,
+                    [](state& s) -> rt::task<int> {
+                        s.data.set(3);
+                        co_return 4;
+                    }(*s),
+                    {}, std::source_location::current());
+                s->joiner.emplace(s->two, [](state& s) -> rt::task<> {
+                    auto first = co_await rt::select(s.handle, s.bell.wait());
+                    auto value = first.index() == 0 ? std::get<0>(first) : co_await s.handle;
+                    model::check(value == 4 && s.data.get() == 3, "what the task gave and wrote");
+                    s.joined = true;
+                }(*s));
+                model::run([=] { s->one.run(); });
+                model::run([=] { s->two.run(); });
+                model::run([=] { s->bell.notify_one(); });
+                return [=] {
+                    model::check(s->joined, "the joiner was woken");
+                    delete s;
+                };
+            },
+            {seeded::no_release, seeded::no_acquire, seeded::torn_update});
 }
 
 /// The children of a join take turns, on whatever thread: they may share what has no lock.
