@@ -210,6 +210,7 @@ private:
         // that.
         if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, object.fd, &e) < 0) return errno;
         object.registered = true;
+        count_watched(1);
         object.settle_in(*this);
         return 0;
     }
@@ -259,6 +260,7 @@ private:
         auto* object = retired_.exchange(nullptr, std::memory_order_acq_rel);
         while (object) {
             auto* next = object->next_retired;
+            if (object->registered) count_watched(-1);
             destroy(object);
             object = next;
         }

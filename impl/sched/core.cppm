@@ -64,16 +64,19 @@ public:
     void unhandled(const unhandled_failure& failure) noexcept override;
     void count_forced_yield() noexcept override;
 
-    [[nodiscard]] bool stealing() const noexcept {
-        return options_.flavor == runtime_flavor::work_stealing;
+    /// One worker has nobody to share with.
+    [[nodiscard]] inline bool stealing() const noexcept {
+        return options_.flavor == runtime_flavor::work_stealing && reactors_.size() > 1;
     }
     [[nodiscard]] bool on_caller() const noexcept {
         return options_.flavor == runtime_flavor::current_thread;
     }
     [[nodiscard]] const runtime_options& options() const noexcept { return options_; }
-    [[nodiscard]] bool exiting() const noexcept { return exiting_.load(std::memory_order_acquire); }
-    worker& worker_at(unsigned index) noexcept { return *workers_[index]; }
-    executor& executor_at(unsigned index) noexcept {
+    [[nodiscard]] inline bool exiting() const noexcept {
+        return exiting_.load(std::memory_order_acquire);
+    }
+    inline worker& worker_at(unsigned index) noexcept { return *workers_[index]; }
+    inline executor& executor_at(unsigned index) noexcept {
         return stealing() ? static_cast<executor&>(*this) : *workers_[index];
     }
     executor& next_executor() noexcept;
@@ -101,7 +104,7 @@ public:
         return injected_count_.load(std::memory_order_seq_cst) != 0;
     }
     void notify_one() noexcept;
-    sleepers& workers_asleep() noexcept { return asleep_; }
+    inline sleepers& workers_asleep() noexcept { return asleep_; }
     [[nodiscard]] bool any_work() noexcept;
 
 private:

@@ -17,7 +17,7 @@ class mailbox {
 public:
     // Any thread.
     /// True: the owner sleeps, or is about to: wake it.
-    [[nodiscard]] bool send(work_item& item) noexcept {
+    [[nodiscard]] inline bool send(work_item& item) noexcept {
         auto* seen = mail_.load(std::memory_order_relaxed);
         do {
             item.next = seen;
@@ -26,13 +26,13 @@ public:
         return disturb();
     }
     /// The same without mail. Of several only one is told to wake it.
-    [[nodiscard]] bool disturb() noexcept {
+    [[nodiscard]] inline bool disturb() noexcept {
         return asleep_.exchange(false, std::memory_order_seq_cst);
     }
 
     // The owner.
     /// What has come, oldest first.
-    item_list take() noexcept {
+    inline item_list take() noexcept {
         item_list all;
         if (mail_.load(std::memory_order_relaxed) == nullptr) return all;
         auto* newest = mail_.exchange(nullptr, std::memory_order_acquire);
@@ -44,11 +44,11 @@ public:
         return all;
     }
     /// Before it looks for the last time whether there is anything to do.
-    void go_to_sleep() noexcept { asleep_.store(true, std::memory_order_seq_cst); }
-    [[nodiscard]] bool empty() const noexcept {
+    inline void go_to_sleep() noexcept { asleep_.store(true, std::memory_order_seq_cst); }
+    [[nodiscard]] inline bool empty() const noexcept {
         return mail_.load(std::memory_order_seq_cst) == nullptr;
     }
-    void get_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
+    inline void get_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
 
 private:
     std::atomic<work_item*> mail_{nullptr};

@@ -22,17 +22,17 @@ namespace rt::detail {
 struct item_list {
     work_item* first = nullptr;
     work_item* last = nullptr;
-    void push(work_item& item) noexcept {
+    inline void push(work_item& item) noexcept {
         item.next = nullptr;
         (last ? last->next : first) = &item;
         last = &item;
     }
-    void append(const item_list& other) noexcept {
+    inline void append(const item_list& other) noexcept {
         if (!other.first) return;
         (last ? last->next : first) = other.first;
         last = other.last;
     }
-    work_item* pop() noexcept {
+    inline work_item* pop() noexcept {
         auto* item = first;
         if (item) {
             first = item->next;
@@ -51,7 +51,7 @@ public:
     run_queue& operator=(const run_queue&) = delete;
 
     /// The owner only.
-    void push(work_item& item) {
+    inline void push(work_item& item) {
         auto b = bottom_.load(std::memory_order_relaxed);
         auto t = top_.load(std::memory_order_acquire);
         auto* r = ring_.load(std::memory_order_relaxed);
@@ -60,7 +60,7 @@ public:
         bottom_.store(b + 1, std::memory_order_seq_cst);
     }
     /// Any thread. Null: empty, or another taker was quicker.
-    work_item* take() noexcept {
+    inline work_item* take() noexcept {
         for (;;) {
             auto t = top_.load(std::memory_order_acquire);
             if (t >= bottom_.load(std::memory_order_seq_cst)) return nullptr;
@@ -72,7 +72,7 @@ public:
             if (top_.compare_exchange_strong(t, t + 1, std::memory_order_acq_rel)) return item;
         }
     }
-    [[nodiscard]] std::size_t size() const noexcept {
+    [[nodiscard]] inline std::size_t size() const noexcept {
         auto t = top_.load(std::memory_order_acquire);
         auto b = bottom_.load(std::memory_order_seq_cst);
         return b > t ? static_cast<std::size_t>(b - t) : 0;

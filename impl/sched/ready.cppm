@@ -21,32 +21,32 @@ public:
     explicit ready_items(bool shared) noexcept : later_lock_(shared) {}
 
     // The owner.
-    void push(work_item& item) { queue_.push(item); }
+    inline void push(work_item& item) { queue_.push(item); }
     /// To run next. True: the one that was there has gone to the queue.
-    bool push_front(work_item& item) {
+    inline bool push_front(work_item& item) {
         auto* before = front_.exchange(&item, std::memory_order_acq_rel);
         if (before) queue_.push(*before);
         return before != nullptr;
     }
-    void put_off(work_item& item) noexcept {
+    inline void put_off(work_item& item) noexcept {
         std::lock_guard guard(later_lock_);
         later_.push(item);
     }
-    [[nodiscard]] bool empty() const noexcept { return !has_front() && queue_.size() == 0; }
+    [[nodiscard]] inline bool empty() const noexcept { return !has_front() && queue_.size() == 0; }
 
     // Any thread.
-    [[nodiscard]] bool has_front() const noexcept {
+    [[nodiscard]] inline bool has_front() const noexcept {
         return front_.load(std::memory_order_relaxed) != nullptr;
     }
-    work_item* take_front() noexcept {
+    inline work_item* take_front() noexcept {
         return has_front() ? front_.exchange(nullptr, std::memory_order_acq_rel) : nullptr;
     }
-    work_item* take() noexcept { return queue_.take(); }
-    item_list take_put_off() noexcept {
+    inline work_item* take() noexcept { return queue_.take(); }
+    inline item_list take_put_off() noexcept {
         std::lock_guard guard(later_lock_);
         return std::exchange(later_, {});
     }
-    [[nodiscard]] std::size_t queued() const noexcept { return queue_.size(); }
+    [[nodiscard]] inline std::size_t queued() const noexcept { return queue_.size(); }
     /// A helper: all that is ready now.
     template <class Give>
     void hand_over(Give give) noexcept {

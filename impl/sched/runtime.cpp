@@ -178,9 +178,10 @@ std::shared_ptr<detail::runtime_core> make_core(detail::runtime_options o) {
                ", which has one: leave it out, or choose another flavor");
     check(o);
     using detail::reactor_use;
-    auto use = o.flavor == runtime_flavor::thread_per_core  ? reactor_use::one_thread
-               : o.flavor == runtime_flavor::current_thread ? reactor_use::one_at_a_time
-                                                            : reactor_use::shared;
+    bool shared = o.flavor == runtime_flavor::work_stealing && *o.workers > 1;
+    auto use = o.flavor == runtime_flavor::current_thread ? reactor_use::one_at_a_time
+               : shared                                   ? reactor_use::shared
+                                                          : reactor_use::one_thread;
     std::vector<std::shared_ptr<detail::reactor>> reactors;
     auto kind = o.reactor;
     for (unsigned i = 0; i < *o.workers; ++i) {

@@ -21,7 +21,7 @@ public:
     explicit sleepers(unsigned workers) : workers_(workers) { asleep_.reserve(workers); }
 
     /// After an item was published: whom to wake for it. It counts as searching from now on.
-    [[nodiscard]] std::optional<unsigned> call_one() noexcept {
+    [[nodiscard]] inline std::optional<unsigned> call_one() noexcept {
         if (searching_.load(std::memory_order_seq_cst) != 0 ||
             sleeping_.load(std::memory_order_seq_cst) == 0)
             return std::nullopt;
@@ -35,13 +35,15 @@ public:
     }
 
     // A worker of itself.
-    [[nodiscard]] bool begin_search() noexcept {
+    [[nodiscard]] inline bool begin_search() noexcept {
         if (2 * searching_.load(std::memory_order_relaxed) >= workers_) return false;
         searching_.fetch_add(1, std::memory_order_seq_cst);
         return true;
     }
     /// True: it was the last one to search.
-    bool end_search() noexcept { return searching_.fetch_sub(1, std::memory_order_seq_cst) == 1; }
+    inline bool end_search() noexcept {
+        return searching_.fetch_sub(1, std::memory_order_seq_cst) == 1;
+    }
     /// Before it ends its search, and looks for the last time whether there is anything to do.
     void enter(unsigned worker) noexcept {
         std::lock_guard guard(mutex_);

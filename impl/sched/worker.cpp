@@ -49,7 +49,7 @@ worker_counters worker::counters() const noexcept {
 }
 
 void worker::post(work_item& item) noexcept {
-    if (current_worker() == this) {
+    if (worker_here == this) {
         push_local(item);
     } else {
         send(item);
@@ -57,7 +57,7 @@ void worker::post(work_item& item) noexcept {
 }
 
 void worker::post_later(work_item& item) noexcept {
-    if (current_worker() == this) {
+    if (worker_here == this) {
         push_later(item);
     } else {
         send(item);
@@ -125,6 +125,19 @@ void worker::flush_later() noexcept {
     if (stealing_) share_queue();
 }
 
+/// A look at the clock costs more than a short item: without timers every 61 items will do for the
+/// stamps of what begins to wait.
+void worker::turn_clock() noexcept {
+    auto polls = polls_.load(std::memory_order_relaxed);
+    bool stamps = polls - polls_at_clock_ >= items_per_turn;
+    if (!stamps && wheel_.empty()) return;
+    auto now = clock_->now();
+    if (!stamps && !wheel_.due(now)) return;
+    polls_at_clock_ = polls;
+    set_coarse_time(coarse_time_of(now));
+    wheel_.advance(now);
+}
+
 /// Items were queued without waking anybody: one is for this worker, the others are for all.
 void worker::share_queue() noexcept {
     if (ready_.queued() > 1) core_->notify_one();
@@ -157,11 +170,9 @@ void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> unt
             if (done && done->load(std::memory_order_relaxed)) break;
         }
         if (!stealing_) take_mail();
-        auto now = clock_->now();
-        set_coarse_time(coarse_time_of(now));
-        wheel_.advance(now);
+        turn_clock();
         if (local_.first || put_off_ || !ready_.empty()) {
-            turn_reactor(std::chrono::nanoseconds(0));
+            if (!io_->quiet()) turn_reactor(std::chrono::nanoseconds(0));
             flush_later();
         } else if (!over()) {
             idle(done, until);
@@ -221,7 +232,9 @@ void worker::park(std::optional<steady_time> until) noexcept {
 }
 
 void worker::be_up() noexcept {
-    set_coarse_time(coarse_time_of(clock_->now()));
+    auto now = clock_->now();
+    set_coarse_time(coarse_time_of(now));
+    wheel_.advance(now);
     up_.store(true, std::memory_order_seq_cst);
     core_->watch();
 }

@@ -59,7 +59,7 @@ public:
 
     /// Called on this worker's thread.
     void push_local(work_item& item) noexcept;
-    void push_later(work_item& item) noexcept {
+    inline void push_later(work_item& item) noexcept {
         put_off_ = true;
         ready_.put_off(item);
     }
@@ -75,8 +75,8 @@ public:
         return sent_.load(std::memory_order_acquire) !=
                remote_wakes_.load(std::memory_order_relaxed);
     }
-    [[nodiscard]] unsigned index() const noexcept { return index_; }
-    [[nodiscard]] runtime_core& core() const noexcept { return *core_; }
+    [[nodiscard]] inline unsigned index() const noexcept { return index_; }
+    [[nodiscard]] inline runtime_core& core() const noexcept { return *core_; }
     [[nodiscard]] worker_counters counters() const noexcept;
     [[nodiscard]] reactor& io_reactor() noexcept { return *io_; }
     [[nodiscard]] bool has_stealable() const noexcept { return ready_.queued() != 0; }
@@ -103,12 +103,13 @@ private:
     static constexpr int most_fronts_in_a_row = 3;
 
     using counter = std::atomic<std::uint64_t>;
-    static void bump(counter& c) noexcept {  // one writer
+    static inline void bump(counter& c) noexcept {  // one writer
         c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
     work_item* next() noexcept;
     work_item* steal() noexcept;
     bool take_mail() noexcept;
+    void turn_clock() noexcept;
     bool turn_reactor(std::chrono::nanoseconds timeout) noexcept;
     void flush_later() noexcept;
     void share_queue() noexcept;
@@ -131,6 +132,7 @@ private:
     bool asleep_ = false;   // among the sleepers, as far as it knows
     int fronts_in_a_row_ = 0;
     unsigned tick_ = 0;
+    std::uint64_t polls_at_clock_ = 0;  // when it last looked at the clock
     random_bits random_;
     std::shared_ptr<reactor> io_;
     clock_source* clock_;

@@ -1,5 +1,6 @@
 module;
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <chrono>
 #include <cstddef>
@@ -15,14 +16,6 @@ timer_wheel::timer_wheel(clock_source& clock) noexcept : clock_(&clock), origin_
         for (auto& head : level) head.prev = head.next = &head;
     }
     never_.prev = never_.next = &never_;
-}
-
-/// Nanoseconds, 0 for what is before: unsigned, because two instants may be further apart than the
-/// signed type can say.
-std::uint64_t timer_wheel::since_origin(steady_time t) const noexcept {
-    if (t <= origin_) return 0;
-    return static_cast<std::uint64_t>(t.time_since_epoch().count()) -
-           static_cast<std::uint64_t>(origin_.time_since_epoch().count());
 }
 
 void timer_wheel::insert(timer_node& node, steady_time deadline) noexcept {
@@ -52,9 +45,13 @@ void timer_wheel::place(timer_node& node) noexcept {
     auto tick = std::max(node.tick, now_tick_ + 1);
     auto differing = tick ^ now_tick_;
     auto level = (63u - static_cast<unsigned>(std::countl_zero(differing))) / slot_bits;
-    auto slot = (tick >> (level * slot_bits)) & (slots - 1);
+    auto shift = level * slot_bits;
+    auto slot = (tick >> shift) & (slots - 1);
     link(heads_[level][slot], node);
     occupied_[level] |= std::uint64_t{1} << slot;
+    auto emptied = tick >> shift << shift;
+    if (emptied < first_tick_.load(std::memory_order_relaxed))
+        first_tick_.store(emptied, std::memory_order_relaxed);
 }
 
 void timer_wheel::unlink(timer_node& node) noexcept {
@@ -137,6 +134,7 @@ std::size_t timer_wheel::advance(steady_time now) noexcept {
         }
     }
     now_tick_ = std::max(now_tick_, target);
+    first_tick_.store(next_tick().value_or(no_tick), std::memory_order_relaxed);
     return fired;
 }
 

@@ -149,6 +149,12 @@ public:
         return in_flight_.load(std::memory_order_relaxed);
     }
 
+    /// On the driving thread: a poll that does not wait would find nothing.
+    [[nodiscard]] inline bool quiet() const noexcept {
+        return in_flight_.load(std::memory_order_relaxed) == 0 &&
+               watched_.load(std::memory_order_relaxed) == 0;
+    }
+
 protected:
     /// What poll() does, with the turn.
     virtual std::size_t take_turn(std::chrono::nanoseconds timeout) noexcept = 0;
@@ -160,9 +166,15 @@ protected:
         count_operations(change);
     }
 
+    /// Objects whose readiness shows without an operation in flight.
+    inline void count_watched(int change) noexcept {
+        watched_.fetch_add(static_cast<std::uint64_t>(static_cast<std::int64_t>(change)),
+                           std::memory_order_relaxed);
+    }
+
 private:
     bool helped_ = false;  // guarded by turn_
-    std::atomic<std::uint64_t> in_flight_{0};
+    std::atomic<std::uint64_t> in_flight_{0}, watched_{0};
     std::atomic<std::uint32_t> owners_{1};
     std::atomic<bool> stopped_{false};
 };

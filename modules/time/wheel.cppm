@@ -9,6 +9,7 @@
 // which comes too late returns only when the claim has been decided.
 module;
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -32,21 +33,38 @@ public:
     /// No timer fires before it; earlier than the first deadline when that is far away. Empty:
     /// there are no timers that will ever fire.
     [[nodiscard]] std::optional<steady_time> next_deadline() noexcept;
+    // The two for the thread that inserts, without the lock: a timer that was removed may show
+    // still.
+    [[nodiscard]] inline bool empty() const noexcept {
+        return first_tick_.load(std::memory_order_relaxed) == no_tick;
+    }
+    [[nodiscard]] inline bool due(steady_time now) const noexcept {
+        return since_origin(now) >> tick_bits >= first_tick_.load(std::memory_order_relaxed);
+    }
     /// Fires all whose deadline is at or before now; returns how many.
     std::size_t advance(steady_time now) noexcept;
 
 private:
     static constexpr unsigned levels = 8, slot_bits = 6, slots = 1u << slot_bits, tick_bits = 16;
+    static constexpr auto no_tick = ~std::uint64_t{0};
 
     void place(timer_node& node) noexcept;
     static void link(timer_node& head, timer_node& node) noexcept;
     void unlink(timer_node& node) noexcept;
     [[nodiscard]] std::optional<std::uint64_t> next_tick() const noexcept;
-    [[nodiscard]] std::uint64_t since_origin(steady_time t) const noexcept;
+    /// Nanoseconds, 0 for what is before: unsigned, because two instants may be further apart than
+    /// the signed type can say.
+    [[nodiscard]] inline std::uint64_t since_origin(steady_time t) const noexcept {
+        if (t <= origin_) return 0;
+        return static_cast<std::uint64_t>(t.time_since_epoch().count()) -
+               static_cast<std::uint64_t>(origin_.time_since_epoch().count());
+    }
 
     clock_source* clock_;
     steady_time origin_;
     detail::spin_lock lock_;
+    // Before it no slot is to be emptied; written under lock_.
+    std::atomic<std::uint64_t> first_tick_{no_tick};
     std::uint64_t now_tick_ = 0;  // all below follow it; guarded by lock_
     std::array<std::uint64_t, levels> occupied_{};
     std::array<std::array<timer_node, slots>, levels> heads_;

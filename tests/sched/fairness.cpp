@@ -166,6 +166,23 @@ TEST_P(Fairness, yield_now_lets_the_reactor_run_before_it_resumes_b8) {
     }(pipe));
 }
 
+TEST_P(Fairness, yield_now_lets_the_reactor_tell_a_select_of_readiness_b8) {
+    auto runtime = one_worker();
+    test_pipe pipe;
+    runtime.block_on([](test_pipe& pipe) -> rt::task<> {
+        bool got = false;
+        auto reader = rt::spawn([](test_pipe& pipe, bool& got) -> rt::task<> {
+            rt::notify never;
+            got = (co_await rt::select(pipe.get(), never.wait())).index() == 0;
+        }(pipe, got));
+        for (int i = 0; i < 3; ++i) co_await rt::yield_now();
+        pipe.put();
+        for (int i = 0; i < 1000 && !got; ++i) co_await rt::yield_now();
+        EXPECT_TRUE(got);
+        co_await std::move(reader);
+    }(pipe));
+}
+
 TEST_P(Fairness, yield_now_resumes_after_what_was_ready_b8) {
     auto runtime = one_worker();
     runtime.block_on([]() -> rt::task<> {

@@ -142,7 +142,8 @@ TEST(Wheel, a_century_takes_few_steps_b57) {
     EXPECT_LT(steps, 100);
 }
 
-/// Random inserts, removes and steps of time, against a map from tick to timers.
+/// Random inserts, removes and steps of time, against a map from tick to timers. The wheel is
+/// advanced where it says that it is due, and only now and then elsewhere.
 void compare_with_model(std::uint64_t seed, rt::steady_time origin, int steps) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
@@ -208,7 +209,9 @@ void compare_with_model(std::uint64_t seed, rt::steady_time origin, int steps) {
                 if (!next) break;
                 auto first = model.begin()->first;
                 ASSERT_LE(ticks_since(origin, *next), first);
-                if (*next < rt::steady_time::max() - 400 * 24h) clock.advance_to(*next);
+                if (*next >= rt::steady_time::max() - 400 * 24h) break;
+                clock.advance_to(*next);
+                ASSERT_TRUE(wheel.due(clock.at)) << "nobody would advance it";
                 break;
             }
             default: {
@@ -217,10 +220,13 @@ void compare_with_model(std::uint64_t seed, rt::steady_time origin, int steps) {
                     clock.advance_to(clock.at + distance);
             }
         }
+        ASSERT_TRUE(model.empty() || !wheel.empty());
         log.clear();
-        auto fired = wheel.advance(clock.at);
-        now_tick = ticks_since(origin, clock.at);
-        ASSERT_EQ(fired, log.size());
+        if (random() % 4 == 0 || (!wheel.empty() && wheel.due(clock.at))) {
+            auto fired = wheel.advance(clock.at);
+            now_tick = ticks_since(origin, clock.at);
+            ASSERT_EQ(fired, log.size());
+        }
         for (auto* t : log) {
             ASSERT_GE(clock.at, t->deadline) << "early";
             auto [from, to] = model.equal_range(model.begin()->first);
@@ -229,7 +235,8 @@ void compare_with_model(std::uint64_t seed, rt::steady_time origin, int steps) {
             model.erase(at);
             idle.push_back(t);
         }
-        ASSERT_TRUE(model.empty() || model.begin()->first > now_tick) << "a timer was forgotten";
+        ASSERT_TRUE(model.empty() || model.begin()->first > ticks_since(origin, clock.at))
+            << "a timer was forgotten";
     }
     for (auto& [due, t] : model) ASSERT_TRUE(wheel.remove(*t));
     for (auto* t : never) ASSERT_TRUE(wheel.remove(*t));
