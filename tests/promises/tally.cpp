@@ -26,7 +26,10 @@ std::uint64_t seed_of_this_run() {
     return seed;
 }
 
-int rounds_of_this_run() { return static_cast<int>(number_from("RT_RACE_ROUNDS", 20'000)); }
+int rounds_of_this_run(int cost) {
+    auto rounds = static_cast<int>(number_from("RT_RACE_ROUNDS", 20'000));
+    return number_from("RT_RACE_WHOLE", 0) != 0 ? rounds : rounds / cost;
+}
 
 tally::tally(const char* row) : row(row), seed(seed_of_this_run()) {}
 

@@ -38,6 +38,7 @@ private:
 
 std::uint64_t seed_of_this_run();
 /// Of a row, over all runtimes.
-int rounds_of_this_run();
+/// Of a row whose round costs that many times more than others.
+int rounds_of_this_run(int cost);
 
 }  // namespace race
