@@ -46,6 +46,25 @@ rt::task<> by_notify(benchmark::State& state) {
     co_await std::move(other);
 }
 
-const bench::row rows[] = {{"ping_pong_oneshot", by_oneshot}, {"ping_pong_notify", by_notify}};
+/// One on each worker, where there are two; under work stealing they may stay together.
+rt::task<> across(benchmark::State& state, unsigned last) {
+    rt::notify asked, answer;
+    bool over = false;
+    auto other = rt::spawn_on(last, echoes(asked, answer, over));
+    for (auto _ : state) {
+        asked.notify_one();
+        co_await answer.wait();
+    }
+    over = true;
+    asked.notify_one();
+    co_await std::move(other);
+}
+
+const bench::row rows[] = {
+    {"ping_pong_oneshot", by_oneshot},
+    {"ping_pong_notify", by_notify},
+    {"ping_pong_across", 1, [](benchmark::State& state, rt::runtime& runtime) {
+         runtime.block_on(across(state, runtime.worker_count() - 1));
+     }}};
 
 }  // namespace

@@ -37,6 +37,7 @@ constinit spin_lock runtimes_lock;
 runtime_core::runtime_core(runtime_options options, std::vector<std::shared_ptr<reactor>> reactors)
     : options_(std::move(options)),
       clock_(options_.clock ? options_.clock : &real_clock()),
+      has_cpus_(usable_cpus() > 1),
       reactors_(std::move(reactors)),
       pool_(options_.blocking_threads, options_.blocking_keep_alive,
             clock_->paused() ? [this] { workers_[0]->nudge(); } : std::function<void()>()),

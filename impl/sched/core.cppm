@@ -104,6 +104,8 @@ public:
         return injected_count_.load(std::memory_order_seq_cst) != 0;
     }
     void notify_one() noexcept;
+    /// Another thread can run while a worker looks for work.
+    [[nodiscard]] inline bool has_cpus() const noexcept { return has_cpus_; }
     inline sleepers& workers_asleep() noexcept { return asleep_; }
     [[nodiscard]] bool any_work() noexcept;
 
@@ -134,6 +136,7 @@ private:
 
     runtime_options options_;
     clock_source* clock_;
+    bool has_cpus_;
     std::vector<std::shared_ptr<reactor>> reactors_;
     std::vector<std::unique_ptr<worker>> workers_;
     std::vector<std::unique_ptr<shard>> shards_;

@@ -52,6 +52,14 @@ unsigned usable_cpus() noexcept {
     return std::max(1u, n);
 }
 
+void relax() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
 namespace {
 constinit std::array<std::atomic<unsigned>, 65> signalled{};
 }  // namespace

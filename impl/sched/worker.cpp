@@ -12,13 +12,15 @@ import rt.task;
 import rt.io;
 import rt.time;
 import :core;
+import :threads;
 import :worker;
 
 namespace rt::detail {
 
 namespace {
 constinit thread_local worker* worker_here = nullptr;
-}
+constexpr auto brief = std::chrono::microseconds(100);
+}  // namespace
 [[gnu::noinline]] worker* current_worker() noexcept { return worker_here; }
 [[gnu::noinline]] void set_current_worker(worker* w) noexcept { worker_here = w; }
 
@@ -186,8 +188,32 @@ void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> unt
     exchange_scope(outer_scope);
 }
 
+/// True: something was found, or the end has come.
+template <class Found>
+bool worker::await_briefly(Found found) noexcept {
+    if (!slept_briefly_ || !core_->has_cpus() || !io_->quiet()) return false;
+    if (passed_over_ < vain_waits_) {
+        ++passed_over_;
+        return false;
+    }
+    passed_over_ = 0;
+    auto until = std::chrono::steady_clock::now() + brief;
+    do {
+        for (int i = 0; i < 32; ++i) {
+            if (found() || core_->exiting()) {
+                vain_waits_ = 0;
+                return true;
+            }
+            relax();
+        }
+    } while (std::chrono::steady_clock::now() < until);
+    vain_waits_ = std::min(2 * vain_waits_ + 1, 63);
+    return false;
+}
+
 void worker::idle(const std::atomic<bool>*, std::optional<steady_time> until) noexcept {
     if (!stealing_) {
+        if (await_briefly([this] { return !mail_.empty(); })) return;
         mail_.go_to_sleep();
         bool moved = clock_->paused() && advance_paused_clock();
         if (!moved && mail_.empty() && !core_->exiting()) park(until);
@@ -197,7 +223,13 @@ void worker::idle(const std::atomic<bool>*, std::optional<steady_time> until) no
     auto& sleepers = core_->workers_asleep();
     if (!searching_ && sleepers.begin_search()) searching_ = true;
     if (searching_) {
-        if (auto* item = steal()) {
+        auto* item = steal();
+        if (!item)
+            (void)await_briefly([&] {
+                if (core_->any_work()) item = steal();
+                return item != nullptr;
+            });
+        if (item) {
             ready_.push(*item);
             stop_searching();
             return;
@@ -227,16 +259,18 @@ void worker::park(std::optional<steady_time> until) noexcept {
         timeout = timeout.count() < 0 ? left : std::min(timeout, left);
     }
     up_.store(false, std::memory_order_relaxed);
+    auto began = clock_->now();
     turn_reactor(timeout);
-    be_up();
+    slept_briefly_ = be_up() - began < 2 * brief && !clock_->paused();
 }
 
-void worker::be_up() noexcept {
+steady_time worker::be_up() noexcept {
     auto now = clock_->now();
     set_coarse_time(coarse_time_of(now));
     wheel_.advance(now);
     up_.store(true, std::memory_order_seq_cst);
     core_->watch();
+    return now;
 }
 
 /// True: something became runnable, or time has moved. The order matters: the reactor first, since
