@@ -2,6 +2,7 @@
 
 #include "../tests/support/allocations.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -18,58 +19,78 @@ namespace bench {
 
 namespace {
 
-/// Iterations to count; 0: time them.
-std::int64_t counted() {
+/// Operations to count in a row; 0: time it.
+std::int64_t to_count() {
     const char* n = std::getenv("RT_BENCH_COUNT");
     return n ? std::atoll(n) : 0;
 }
 
-void add(const std::string& name, std::int64_t operations, unsigned workers, const outer& what) {
-    for (auto flavor : {rt::runtime_flavor::work_stealing, rt::runtime_flavor::thread_per_core}) {
-        bool stealing = flavor == rt::runtime_flavor::work_stealing;
-        auto full = name + (stealing ? "/stealing/" : "/per_core/") + std::to_string(workers);
-        auto timed = [=](benchmark::State& state) {
-            auto runtime = rt::runtime::builder().flavor(flavor).workers(workers).build();
-            what(state, runtime);
-            state.SetItemsProcessed(state.iterations() * operations);
+template <class F>
+void each_way(const std::string& name, F f) {
+    for (unsigned workers : {1u, 2u}) {
+        f(name + "/stealing/" + std::to_string(workers), rt::runtime_flavor::work_stealing,
+          workers);
+        f(name + "/per_core/" + std::to_string(workers), rt::runtime_flavor::thread_per_core,
+          workers);
+    }
+}
+
+rt::runtime made(rt::runtime_flavor flavor, unsigned workers) {
+    return rt::runtime::builder().flavor(flavor).workers(workers).build();
+}
+
+struct allocated {
+    long times = 0, bytes = 0;
+};
+rt::task<> run(const inner& what, benchmark::State& state, allocated& by_it) {
+    allocated before{::taken, ::taken_bytes};
+    co_await what(state);
+    by_it = {::taken - before.times, ::taken_bytes - before.bytes};
+}
+
+void count(const std::string& name, rt::runtime_flavor flavor, std::int64_t operations,
+           const inner& what) {
+    auto few = std::max<std::int64_t>(1, to_count() / 10 / operations);
+    auto more = std::max<std::int64_t>(1, to_count() / operations);
+    for (auto [label, iterations] :
+         {std::pair(name + ",few", few), std::pair(name + ",many", few + more)}) {
+        auto counted = [=](benchmark::State& state) {
+            allocated by_it;
+            CALLGRIND_ZERO_STATS;
+            made(flavor, 1).block_on(run(what, state, by_it));
+            CALLGRIND_DUMP_STATS_AT(label.c_str());
+            state.counters["operations"] = static_cast<double>(iterations * operations);
+            state.counters["allocations"] = static_cast<double>(by_it.times);
+            state.counters["bytes"] = static_cast<double>(by_it.bytes);
         };
-        if (counted() == 0) {
-            benchmark::RegisterBenchmark(full.c_str(), timed)
-                ->UseRealTime()
-                ->MeasureProcessCPUTime();
-            continue;
-        }
-        if (workers != 1) continue;
-        for (auto [run, factor] : {std::pair("/few", 1), std::pair("/many", 11)}) {
-            auto label = full + run;
-            auto once = [=](benchmark::State& state) {
-                CALLGRIND_ZERO_STATS;
-                timed(state);
-                CALLGRIND_DUMP_STATS_AT(label.c_str());
-                state.counters["operations"] = static_cast<double>(state.iterations() * operations);
-            };
-            benchmark::RegisterBenchmark(label.c_str(), once)->Iterations(counted() * factor);
-        }
+        benchmark::RegisterBenchmark(label.c_str(), counted)->Iterations(iterations);
     }
 }
 
 }  // namespace
 
 row::row(const std::string& name, std::int64_t operations, const outer& what) {
-    for (unsigned workers : {1u, 2u}) add(name, operations, workers, what);
+    if (to_count() != 0) return;
+    each_way(name, [&](const std::string& full, auto flavor, unsigned workers) {
+        auto timed = [=](benchmark::State& state) {
+            auto runtime = made(flavor, workers);
+            what(state, runtime);
+            state.SetItemsProcessed(state.iterations() * operations);
+        };
+        benchmark::RegisterBenchmark(full.c_str(), timed)->UseRealTime()->MeasureProcessCPUTime();
+    });
 }
 
 row::row(const std::string& name, std::int64_t operations, const inner& what)
     : row(name, operations, [=](benchmark::State& state, rt::runtime& runtime) {
-          long allocations = 0;
-          runtime.block_on([](auto& what, auto& state, long& allocations) -> rt::task<> {
-              auto before = ::taken;
-              co_await what(state);
-              allocations = ::taken - before;
-          }(what, state, allocations));
-          // Of one thread: where there are two workers, nobody knows of which.
-          if (runtime.worker_count() == 1)
-              state.counters["allocations"] = static_cast<double>(allocations);
-      }) {}
+          allocated by_it;
+          runtime.block_on(run(what, state, by_it));
+      }) {
+    constexpr std::int64_t most = 20'000;  // a smaller one stands for those with more
+    if (to_count() == 0 || operations > most) return;
+    each_way(name, [&](const std::string& full, auto flavor, unsigned workers) {
+        if (workers == 1) count(full, flavor, operations, what);
+    });
+}
 
 }  // namespace bench

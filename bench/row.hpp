@@ -2,9 +2,11 @@
 // NAME/FLAVOR/WORKERS. What is timed is the loop over its state; an iteration may be many
 // operations, and the row says how many.
 //
-// RT_BENCH_COUNT=N counts in the place of timing (bench/count): each row of one worker runs N
-// iterations and then 11 N, and what lies between the two is 10 N iterations and nothing else.
-// Under callgrind each of these runs leaves a file with its instructions.
+// RT_BENCH_COUNT=N counts in the place of timing (bench/count): each row of one worker runs a few
+// iterations, and then those and about N operations more, so that the difference of the two runs is
+// that of the operations and of nothing else. Under callgrind each run leaves a file with its
+// instructions. What is driven from outside of the runtime is not counted: it depends on the turns
+// that two threads take.
 #pragma once
 #include <benchmark/benchmark.h>
 

@@ -5,7 +5,8 @@
 #include <cstdlib>
 #include <new>
 
-inline thread_local long taken = 0;  // allocations of this thread
+inline thread_local long taken = 0;        // allocations of this thread
+inline thread_local long taken_bytes = 0;  // what they asked for
 
 // The sanitizers bring operators of their own (two of them do not link with the thread sanitizer),
 // and rt's frames come from malloc under one of them: nothing is counted there, and what expects 0
@@ -24,6 +25,7 @@ namespace {
 
 [[gnu::noinline]] void* take(std::size_t size, std::size_t alignment = 0) {
     ++taken;
+    taken_bytes += static_cast<long>(size);
     void* p = alignment
                   ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment)
                   : std::malloc(size ? size : 1);
