@@ -179,18 +179,14 @@ bool runtime_core::any_work() noexcept {
 
 // --- Tasks
 
-runtime_core::shard& runtime_core::shard_here(unsigned& index) noexcept {
-    auto* w = current_worker();
-    index = w && &w->core() == this ? w->index() : worker_count();
-    return *shards_[index];
-}
-
 executor::adoption runtime_core::adopt(task_state& task) noexcept {
-    auto& s = shard_here(task.shard);
+    auto* w = current_worker();
+    bool ours = w && &w->core() == this;
+    task.shard = ours ? w->index() : worker_count();
+    auto& s = *shards_[task.shard];
     std::lock_guard guard(s.lock);
     auto closing = closing_.load(std::memory_order_relaxed);
-    bool ours = task.shard != worker_count();
-    if (ended_.load(std::memory_order_relaxed) || (closing && !ours)) {
+    if (closing && (!ours || ended_.load(std::memory_order_relaxed))) [[unlikely]] {
         task.shard = not_adopted;
         return adoption::ended;
     }

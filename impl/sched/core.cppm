@@ -128,7 +128,6 @@ private:
     [[nodiscard]] std::uint64_t alive() noexcept;
     void set_in_all_shards(std::atomic<bool>& flag) noexcept;
     bool end_if_gone() noexcept;
-    shard& shard_here(unsigned& index) noexcept;
     void finish_workers(bool clean) noexcept;
     void report_leak(const shutdown_report& report) const noexcept;
     [[nodiscard]] bool runs_here() const noexcept;

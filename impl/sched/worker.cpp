@@ -69,7 +69,7 @@ void worker::post_later(work_item& item) noexcept {
 void worker::push_local(work_item& item) noexcept {
     bump(local_wakes_);
     if (!stealing_) {
-        local_.push(item);
+        task_state::posted(item) ? ready_.push_spawned(item) : local_.push(item);
         return;
     }
     // Its own reactor has woken it: not to be mistaken for a sleeper that could be woken for this.
@@ -95,22 +95,49 @@ bool worker::take_mail() noexcept {
     return mail.first != nullptr;
 }
 
-work_item* worker::next() noexcept {
+/// Behind what was woken.
+void worker::line_up(work_item& item) noexcept {
+    stealing_ ? ready_.push(item) : local_.push(item);
+}
+
+work_item* worker::next_woken() noexcept {
     if (!stealing_) {
         if (auto* item = local_.pop()) return item;
         return take_mail() ? local_.pop() : nullptr;
     }
+    if (auto* item = ready_.take()) return item;
+    return core_->take_injected();
+}
+
+work_item* worker::next_in_turn() noexcept {
+    if (woken_first_) {
+        if (auto* item = next_woken()) return item;
+        return ready_.pop_spawned();
+    }
+    if (auto* item = ready_.pop_spawned()) return item;
+    return next_woken();
+}
+
+work_item* worker::next() noexcept {
+    if (!stealing_) return next_in_turn();
     if (++tick_ % items_per_turn == 0) {
         if (auto* item = core_->take_injected()) return item;
     }
-    if (auto* item = ready_.take_front()) {
-        if (++fronts_in_a_row_ <= most_fronts_in_a_row) return item;
-        ready_.push(*item);  // two that wake each other do not keep the others waiting
-        share_queue();
-    }
+    auto* front = ready_.take_front();
+    if (front && ++fronts_in_a_row_ <= most_fronts_in_a_row) return front;
     fronts_in_a_row_ = 0;
-    if (auto* item = ready_.take()) return item;
-    return core_->take_injected();
+    auto* item = next_in_turn();
+    if (!front || !item) return front ? front : item;
+    // Two that wake each other do not keep the others waiting.
+    task_state::posted(*front) ? ready_.push_spawned(*front) : ready_.push(*front);
+    share_queue();
+    return item;
+}
+
+void worker::change_order() noexcept {
+    woken_first_ = !woken_first_;
+    if (++turn_ % turns_per_oldest != 0) return;
+    if (auto* oldest = ready_.take_spawned()) line_up(*oldest);
 }
 
 bool worker::turn_reactor(std::chrono::nanoseconds timeout) noexcept {
@@ -120,9 +147,13 @@ bool worker::turn_reactor(std::chrono::nanoseconds timeout) noexcept {
 
 void worker::flush_later() noexcept {
     if (std::exchange(put_off_, false)) {
+        while (auto* item = ready_.take_spawned()) line_up(*item);
         auto later = ready_.take_put_off();
-        if (!stealing_) local_.append(later);
-        while (stealing_ && later.first) ready_.push(*later.pop());
+        if (!stealing_) {
+            local_.append(later);
+        } else {
+            while (auto* item = later.pop()) ready_.push(*item);
+        }
     }
     if (stealing_) share_queue();
 }
@@ -142,7 +173,7 @@ void worker::turn_clock() noexcept {
 
 /// Items were queued without waking anybody: one is for this worker, the others are for all.
 void worker::share_queue() noexcept {
-    if (ready_.queued() > 1) core_->notify_one();
+    if (ready_.stealable() > 1) core_->notify_one();
 }
 
 void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> until) noexcept {
@@ -161,7 +192,8 @@ void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> unt
         return until && std::chrono::steady_clock::now() >= *until;
     };
     while (!over()) {
-        for (int n = 0; n < items_per_turn; ++n) {
+        int n = 0;
+        for (; n < items_per_turn; ++n) {
             auto* item = next();
             if (!item) break;
             if (searching_) stop_searching();
@@ -172,6 +204,7 @@ void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> unt
             if (done && done->load(std::memory_order_relaxed)) break;
         }
         if (!stealing_) take_mail();
+        if (n == items_per_turn) change_order();
         turn_clock();
         if (local_.first || put_off_ || !ready_.empty()) {
             if (!io_->quiet()) turn_reactor(std::chrono::nanoseconds(0));
@@ -292,16 +325,7 @@ work_item* worker::steal() noexcept {
     for (unsigned i = 0; i < count; ++i) {
         auto& victim = core_->worker_at((first + i) % count);
         if (&victim == this) continue;
-        auto wanted = (victim.ready_.queued() + 1) / 2;
-        work_item* taken = nullptr;
-        for (; wanted > 0; --wanted) {
-            auto* item = victim.ready_.take();
-            if (!item) break;
-            bump(steals_);
-            if (taken) ready_.push(*taken);
-            taken = item;
-        }
-        if (taken) return taken;
+        if (auto* item = ready_.steal_half(victim.ready_, steals_)) return item;
     }
     return core_->take_injected();
 }

@@ -5,11 +5,15 @@
 // the park, which is the reactor's wait until the wheel's next deadline. A park and its wake-up
 // cost some 50 us together: after a short sleep the next work is awaited awake for twice as long,
 // ever more seldom as that is in vain; not while I/O is in flight, which only the reactor can tell
-// of. What a worker has, per core: a list that only it touches, and a mailbox for the others.
-// Stealing: the same for what must stay (nothing else uses the mailbox there), a queue that others
-// take from, and one place in front of it for the item that a running task woke last, which runs
-// next, at most three times in a row. Each of these states its protocol: :mailbox, :ready,
-// :sleepers.
+// of. What a worker has, per core: a list of what was woken and a stack of what was spawned, which
+// only it touches, and a mailbox for the others. Stealing: the same for what must stay (nothing
+// else uses the mailbox there), a queue and a stack that others take from, and one place in front
+// of them for the item that a running task woke or spawned last, which runs next, at most three
+// times in a row. Each of these states its protocol: :mailbox, :ready, :sleepers.
+//
+// What was spawned comes before what was woken in one turn of the loop, and after it in the next;
+// now and then the oldest of what was spawned is lined up with what was woken. So neither waits for
+// the other, nor the oldest for the newest, for ever. Who gives way goes behind all of both.
 //
 // Whoever sends to a worker from outside may still be inside send() when what it sent has run and
 // the runtime is ending: shutdown waits for it.
@@ -82,7 +86,7 @@ public:
     [[nodiscard]] inline runtime_core& core() const noexcept { return *core_; }
     [[nodiscard]] worker_counters counters() const noexcept;
     [[nodiscard]] reactor& io_reactor() noexcept { return *io_; }
-    [[nodiscard]] bool has_stealable() const noexcept { return ready_.queued() != 0; }
+    [[nodiscard]] bool has_stealable() const noexcept { return ready_.stealable() != 0; }
 
     // For the monitor, on its thread.
     /// The items that it has begun; none while it is between two.
@@ -104,12 +108,17 @@ private:
     friend class runtime_core;
     static constexpr int items_per_turn = 61;
     static constexpr int most_fronts_in_a_row = 3;
+    static constexpr unsigned turns_per_oldest = 32;
 
     using counter = std::atomic<std::uint64_t>;
     static inline void bump(counter& c) noexcept {  // one writer
         c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
-    work_item* next() noexcept;
+    [[gnu::always_inline]] work_item* next() noexcept;
+    [[gnu::always_inline]] work_item* next_in_turn() noexcept;
+    [[gnu::always_inline]] work_item* next_woken() noexcept;
+    void line_up(work_item& item) noexcept;
+    void change_order() noexcept;
     work_item* steal() noexcept;
     bool take_mail() noexcept;
     void turn_clock() noexcept;
@@ -139,13 +148,15 @@ private:
     int vain_waits_ = 0;          // so many of them are passed over
     int passed_over_ = 0;
     int fronts_in_a_row_ = 0;
+    bool woken_first_ = false;
+    unsigned turn_ = 0;
     unsigned tick_ = 0;
     std::uint64_t polls_at_clock_ = 0;  // when it last looked at the clock
     random_bits random_;
     std::shared_ptr<reactor> io_;
     clock_source* clock_;
     timer_wheel wheel_;
-    item_list local_;
+    item_list local_;  // what was woken, per core
     std::atomic<bool> in_item_{false};
     std::atomic<bool> up_{false};
     spin_lock running_lock_;

@@ -227,7 +227,8 @@ concept spawnable = is_task<std::invoke_result_t<F&, Args...>>;
 }  // namespace detail
 
 /// Runs a task concurrently with the caller: on any worker (work stealing), or on this one (thread
-/// per core).
+/// per core). It begins when the caller waits, or another worker is free: of several the newest
+/// first on this worker, so that a tree of tasks is walked depth first.
 template <class T>
 join_handle<T> spawn(task<T> body, std::source_location where = std::source_location::current()) {
     return detail::spawn_into(detail::executor_to_spawn_on(where), std::move(body), {}, where);

@@ -12,15 +12,26 @@ struct job : rt::work_item {
     int taken = 0;
 };
 struct queue_of_three {
-    rt::detail::run_queue queue;
+    rt::detail::run_queue queue{true};
     job jobs[3];
-    void take() {
-        if (auto* item = queue.take()) {
-            auto& j = static_cast<job&>(*item);
-            ++j.taken;
-            model::check(j.data.get() == 5, "what the pusher wrote");
-            j.data.set(6);
-        }
+    void ran(rt::work_item* item) {
+        if (!item) return;
+        auto& j = static_cast<job&>(*item);
+        ++j.taken;
+        model::check(j.data.get() == 5, "what the pusher wrote");
+        j.data.set(6);
+    }
+    void take() { ran(queue.take()); }
+    void pop() { ran(queue.pop()); }
+    void push(int i) {
+        jobs[i].data.set(5);
+        queue.push(jobs[i]);
+    }
+    /// What nobody has taken meanwhile is there.
+    void end() {
+        while (auto* item = queue.pop()) ++static_cast<job*>(item)->taken;
+        for (auto& j : jobs) model::check(j.taken == 1, "each is taken once");
+        delete this;
     }
 };
 
@@ -29,24 +40,37 @@ TEST(Models, the_run_queue) {
             [] {
                 auto* s = new queue_of_three;
                 model::run([=] {
-                    for (auto& j : s->jobs) {
-                        j.data.set(5);
-                        s->queue.push(j);
-                    }
+                    for (int i = 0; i < 3; ++i) s->push(i);
                     s->take();
                 });
                 model::run([=] { s->take(); });
                 model::run([=] { s->take(); });
-                return [=] {
-                    while (s->queue.size() != 0) {
-                        auto& j = static_cast<job&>(*s->queue.take());
-                        ++j.taken;
-                    }
-                    for (auto& j : s->jobs) model::check(j.taken == 1, "each is taken once");
-                    delete s;
-                };
+                return [=] { s->end(); };
             },
             {model::seeded::no_release, model::seeded::no_acquire, model::seeded::torn_update});
+}
+
+/// The owner takes what it has spawned from its own end, down to the last one that a thief wants.
+TEST(Models, what_was_spawned) {
+    explore("spawned",
+            [] {
+                auto* s = new queue_of_three;
+                model::run([=] {
+                    s->push(0);
+                    s->push(1);
+                    s->pop();
+                    s->pop();
+                    s->push(2);
+                    s->pop();
+                });
+                model::run([=] {
+                    s->take();
+                    s->take();
+                });
+                return [=] { s->end(); };
+            },
+            {model::seeded::no_release, model::seeded::no_acquire, model::seeded::no_seq_cst,
+             model::seeded::torn_update});
 }
 
 /// A worker is kept in one item: what it has ready is handed over, while it comes back to it.
@@ -146,6 +170,7 @@ TEST(Models, what_is_pushed_wakes_a_sleeper) {
         job* take() {
             for (auto& r : ready) {
                 if (auto* item = r.take()) return static_cast<job*>(item);
+                if (auto* item = r.take_spawned()) return static_cast<job*>(item);
             }
             return nullptr;
         }
@@ -155,7 +180,8 @@ TEST(Models, what_is_pushed_wakes_a_sleeper) {
                 auto* s = new state;
                 for (int i = 0; i < 2; ++i)
                     model::run([=] {
-                        s->ready[i].push(s->jobs[i]);
+                        auto& ready = s->ready[i];
+                        i == 0 ? ready.push(s->jobs[i]) : ready.push_spawned(s->jobs[i]);
                         if (s->asleep.call_one()) s->wakes.rung = true;
                     });
                 model::run([=] {
@@ -170,7 +196,7 @@ TEST(Models, what_is_pushed_wakes_a_sleeper) {
                         }
                         s->asleep.enter(2);
                         if (std::exchange(searches, false)) (void)s->asleep.end_search();
-                        if (s->ready[0].queued() + s->ready[1].queued() == 0) s->wakes.wait();
+                        if (s->ready[0].stealable() + s->ready[1].stealable() == 0) s->wakes.wait();
                         searches = !s->asleep.leave(2);
                     }
                 });

@@ -3,6 +3,7 @@
 
 #include "pipe.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -200,6 +201,74 @@ TEST_P(Fairness, yield_now_resumes_after_what_was_ready_b8) {
         co_await a;
         co_await b;
     }());
+}
+
+TEST_P(Fairness, of_what_was_spawned_the_newest_runs_first) {
+    auto runtime = one_worker();
+    runtime.block_on([]() -> rt::task<> {
+        std::vector<int> order;
+        auto says = [](std::vector<int>& order, int who) -> rt::task<> {
+            order.push_back(who);
+            co_return;
+        };
+        std::vector<rt::join_handle<>> all;
+        for (int i = 0; i < 4; ++i) all.push_back(rt::spawn(says(order, i)));
+        for (auto& task : all) co_await std::move(task);
+        EXPECT_EQ(order, (std::vector{3, 2, 1, 0}));
+    }());
+}
+
+struct alive {
+    int now = 0, most = 0;
+};
+rt::task<int> tree(alive& count, int levels) {
+    count.most = std::max(count.most, ++count.now);
+    int leaves = levels == 0;
+    std::vector<rt::join_handle<int>> parts;
+    for (int i = 0; i < 10 && levels != 0; ++i) parts.push_back(rt::spawn(tree(count, levels - 1)));
+    for (auto& part : parts) leaves += co_await std::move(part);
+    --count.now;
+    co_return leaves;
+}
+
+TEST_P(Fairness, a_tree_of_tasks_is_walked_depth_first) {
+    auto runtime = one_worker();
+    alive count;
+    EXPECT_EQ(runtime.block_on(tree(count, 4)), 10'000);
+    EXPECT_LT(count.most, 500);  // breadth first: more than 1 000 wait for their leaves
+}
+
+/// Each spawns the next, so that there is always one that is newer than all others.
+rt::task<> goes_on(bool& over, rt::notify& bell) {
+    bell.notify_one();
+    if (!over) rt::spawn(goes_on(over, bell)).detach();
+    co_return;
+}
+
+TEST_P(Fairness, the_oldest_of_what_was_spawned_has_its_turn) {
+    bool over = false;
+    rt::notify bell;
+    auto runtime = one_worker();
+    runtime.block_on([](bool& over, rt::notify& bell) -> rt::task<> {
+        auto oldest = rt::spawn([](bool& over) -> rt::task<> {
+            over = true;
+            co_return;
+        }(over));
+        rt::spawn(goes_on(over, bell)).detach();
+        co_await std::move(oldest);
+    }(over, bell));
+    EXPECT_TRUE(over);
+}
+
+TEST_P(Fairness, what_is_woken_has_its_turn_though_tasks_spawn_each_other_for_ever) {
+    bool over = false;
+    rt::notify bell;
+    auto runtime = one_worker();
+    runtime.block_on([](bool& over, rt::notify& bell) -> rt::task<> {
+        rt::spawn(goes_on(over, bell)).detach();
+        for (int i = 0; i < 100; ++i) co_await bell.wait();
+        over = true;
+    }(over, bell));
 }
 
 // What was put off is work for others too: the yielder that comes first may keep its worker busy.
