@@ -147,50 +147,80 @@ void count(local* l, counted_as what, std::int64_t change) noexcept {
     }
 }
 
-}  // namespace
+bool recycled(local* l, std::size_t index) noexcept {
+    return !RT_FRAMES_FROM_MALLOC && l != nullptr && index < classes;
+}
 
-void* frame_allocate(std::size_t size, counted_as what) {
+[[gnu::noinline]] void* allocate_slowly(std::size_t size, counted_as what) {
     auto* l = self();
     count(l, what, 1);
     auto index = class_of(size);
-    if (RT_FRAMES_FROM_MALLOC || index >= classes || l == nullptr) return ::operator new(size);
-    auto& mine_of_class = l->lists[index];
-    if (mine_of_class.first == nullptr) [[unlikely]] {
+    if (!recycled(l, index)) return ::operator new(size);
+    auto& spare = l->lists[index];
+    if (spare.first == nullptr) {
         auto& d = shared();
         std::lock_guard guard(d.mutex);
-        move_half(d.lists[index], mine_of_class);
+        move_half(d.lists[index], spare);
     }
-    if (auto* block = mine_of_class.first) [[likely]] {
-        mine_of_class.first = block->next;
-        --mine_of_class.length;
-        return block;
-    }
-    return ::operator new(size_of(index));
+    auto* block = spare.first;
+    if (block == nullptr) return ::operator new(size_of(index));
+    spare.first = block->next;
+    --spare.length;
+    return block;
 }
 
-void frame_release(void* memory, std::size_t size, counted_as what) noexcept {
+[[gnu::noinline]] void release_slowly(void* memory, std::size_t size, counted_as what) noexcept {
     auto* l = self();
     count(l, what, -1);
     auto index = class_of(size);
-    if (RT_FRAMES_FROM_MALLOC || index >= classes || l == nullptr) {
+    if (!recycled(l, index)) {
         ::operator delete(memory);
         return;
     }
-    auto& mine_of_class = l->lists[index];
-    auto* block = ::new (memory) free_block{mine_of_class.first};
-    mine_of_class.first = block;
-    if (++mine_of_class.length > mine_of_class.limit) [[unlikely]] {
-        auto& d = shared();
-        std::lock_guard guard(d.mutex);
-        if (d.lists[index].length < 4 * mine_of_class.limit) {
-            move_half(mine_of_class, d.lists[index]);
-        } else {
-            list surplus;
-            move_half(mine_of_class, surplus);
-            while (surplus.first)
-                ::operator delete(std::exchange(surplus.first, surplus.first->next));
+    auto& spare = l->lists[index];
+    spare.first = ::new (memory) free_block{spare.first};
+    if (++spare.length <= spare.limit) return;
+    auto& d = shared();
+    std::lock_guard guard(d.mutex);
+    if (d.lists[index].length < 4 * spare.limit) {
+        move_half(spare, d.lists[index]);
+    } else {
+        list surplus;
+        move_half(spare, surplus);
+        while (surplus.first) ::operator delete(std::exchange(surplus.first, surplus.first->next));
+    }
+}
+
+}  // namespace
+
+// What nearly always happens stands alone, so that it needs no register of its caller's.
+
+void* frame_allocate(std::size_t size, counted_as what) {
+    auto index = class_of(size);
+    if (auto* l = mine; recycled(l, index)) [[likely]] {
+        auto& spare = l->lists[index];
+        if (auto* block = spare.first) [[likely]] {
+            spare.first = block->next;
+            --spare.length;
+            add(l->alive[static_cast<int>(what)], 1);
+            return block;
         }
     }
+    return allocate_slowly(size, what);
+}
+
+void frame_release(void* memory, std::size_t size, counted_as what) noexcept {
+    auto index = class_of(size);
+    if (auto* l = mine; recycled(l, index)) [[likely]] {
+        auto& spare = l->lists[index];
+        if (spare.length < spare.limit) [[likely]] {
+            spare.first = ::new (memory) free_block{spare.first};
+            ++spare.length;
+            add(l->alive[static_cast<int>(what)], -1);
+            return;
+        }
+    }
+    release_slowly(memory, size, what);
 }
 
 void count_operations(std::int64_t change) noexcept {

@@ -9,6 +9,7 @@ namespace rt::detail {
 
 executor& group_state::executor_to_spawn_on() const noexcept {
     auto* here = current_executor();
+    if (here == exec_) return *exec_;
     // Two workers belong to one runtime if they know the same first worker.
     return here && &here->on_worker(0) == &exec_->on_worker(0) ? *here : *exec_;
 }
@@ -23,7 +24,7 @@ void group_state::add(task_state& task) noexcept {
 }
 
 void group_state::take_failure(task_state& task) noexcept {
-    if (task.was_stopped() || !task.consumed()) return;
+    if (task.was_stopped() || !task.consumed() || !task.failed()) return;
     if (auto error = task.failure().error) {
         fail(nullptr, error);
     } else if (auto exception = task.take_exception()) {

@@ -201,13 +201,9 @@ void wait_op::describe_chain(std::vector<awaited>& to, unsigned depth) {
     describe(to, depth);
 }
 
-void wait_op::run_posted(work_item& item) noexcept {
-    auto& op = static_cast<wait_op&>(item);
-    run_turn(*op.env_, [](void* op) noexcept { return static_cast<wait_op*>(op)->wake(); }, &op);
-}
-
-[[gnu::noinline]] void run_turn(environment& env, std::coroutine_handle<> (*start)(void*) noexcept,
-                                void* argument) noexcept {
+namespace {
+template <class Start>
+inline void take_turn(environment& env, Start start) noexcept {
     auto& task = env.identity();
     task.budget.store(operations_per_turn, std::memory_order_relaxed);
     // Mostly null; not so when a task is spawned into a runtime that has ended, and ends within its
@@ -215,9 +211,20 @@ void wait_op::run_posted(work_item& item) noexcept {
     auto* before = identity_here.load(std::memory_order_relaxed);
     auto* scope_before = std::exchange(scope_here, &env);
     identity_here.store(&task, std::memory_order_relaxed);
-    start(argument).resume();
+    start().resume();
     identity_here.store(before, std::memory_order_relaxed);
     scope_here = scope_before;
+}
+}  // namespace
+
+[[gnu::noinline]] void wait_op::run_posted(work_item& item) noexcept {
+    auto& op = static_cast<wait_op&>(item);
+    take_turn(*op.env_, [&op]() noexcept { return op.wake(); });
+}
+
+[[gnu::noinline]] void run_turn(environment& env, std::coroutine_handle<> (*start)(void*) noexcept,
+                                void* argument) noexcept {
+    take_turn(env, [=]() noexcept { return start(argument); });
 }
 
 [[gnu::noinline]] task_identity* current_identity() noexcept {

@@ -24,10 +24,9 @@ std::uint64_t next_task_id() noexcept {
     constexpr std::uint64_t block = 1024;
     static constinit std::atomic<std::uint64_t> blocks{0};
     static constinit thread_local std::uint64_t next = 0;
-    if (next % block == 0) next = blocks.fetch_add(1, std::memory_order_relaxed) * block + 1;
-    auto id = next;
-    next = next % block == block - 1 ? 0 : next + 1;
-    return id;
+    if (next % block == 0) [[unlikely]]
+        next = blocks.fetch_add(1, std::memory_order_relaxed) * block + 1;
+    return next++;
 }
 
 /// The runtime of this thread; without one, stderr.
@@ -46,10 +45,15 @@ void tell(const unhandled_failure& f) noexcept {
 task_state::task_state(executor& exec, std::string&& name, std::source_location where)
     : env(exec, identity) {
     identity.id = next_task_id();
-    if (!name.empty()) identity.given_name = std::make_unique<const std::string>(std::move(name));
+    if (!name.empty()) [[unlikely]]
+        give_name(std::move(name));
     identity.spawned_at = where;
     env.be_done_by(detail::deadline_here());
     run = &run_first;
+}
+
+[[gnu::noinline]] void task_state::give_name(std::string&& name) {
+    identity.given_name = std::make_unique<const std::string>(std::move(name));
 }
 
 void task_state::start() noexcept {
@@ -85,7 +89,8 @@ void task_state::on_end(bool stopped) noexcept {
         release();
         return;
     }
-    auto before = state_.fetch_or(ended_bit, std::memory_order_acq_rel);
+    // Each bit is set once, so that adding it does; and that is one instruction.
+    auto before = state_.fetch_add(ended_bit, std::memory_order_acq_rel);
     if (auto* joiner = arm_in(before)) {
         bool won = joiner->claim();
         state_.fetch_and(bits, std::memory_order_release);
@@ -97,7 +102,7 @@ void task_state::on_end(bool stopped) noexcept {
 }
 
 void task_state::tell_failure(executor& exec) noexcept {
-    if (auto f = failure(); f.exception || f.error) exec.unhandled(f);
+    if (failed()) exec.unhandled(failure());
 }
 
 void task_state::release() noexcept {
@@ -140,7 +145,7 @@ void task_state::dropped() noexcept {
 }
 
 void task_state::report_failure() noexcept {
-    if (auto f = failure(); f.exception || f.error) report(f);
+    if (failed()) report(failure());
 }
 
 void task_state::report(const unhandled_failure& f) noexcept { tell(f); }

@@ -75,18 +75,18 @@ public:
     /// Its value is dropped; its failure is the group's.
     template <class T>
     void spawn(task<T> body, std::source_location where = std::source_location::current()) {
-        spawn(task_options{}, std::move(body), where);
+        spawn_into(nullptr, {}, false, std::move(body), where);
     }
     template <class T>
     void spawn(task_options options, task<T> body,
                std::source_location where = std::source_location::current()) {
-        spawn_into(nullptr, std::move(options), std::move(body), where);
+        spawn_into(nullptr, std::move(options.name), options.own_failure, std::move(body), where);
     }
     /// On worker i, as rt::spawn_on.
     template <class T>
     void spawn_on(unsigned worker, task<T> body,
                   std::source_location where = std::source_location::current()) {
-        spawn_into(&detail::executor_of_worker(worker, where), {}, std::move(body), where);
+        spawn_into(&detail::executor_of_worker(worker, where), {}, false, std::move(body), where);
     }
     /// A callable and its arguments, as rt::spawn.
     template <class F>
@@ -120,17 +120,17 @@ public:
 
 private:
     template <class T>
-    void spawn_into(executor* exec, task_options options, task<T> body,
+    void spawn_into(executor* exec, std::string&& name, bool own_failure, task<T>&& body,
                     std::source_location where) {
         if (state_->closed())
             misuse("spawn into a task_group that has ended, or whose body has not begun", where);
         using root_type = detail::task_root<T, detail::task_member>;
         auto* root = root_type::make(exec ? *exec : state_->executor_to_spawn_on(), std::move(body),
-                                     std::move(options.name), where, {.parent = state_});
+                                     std::move(name), where, {.parent = state_});
+        root->has_no_handle();
         state_->add(*root);
-        if (!options.own_failure) root->consume();
+        if (!own_failure) root->consume();
         root->start();
-        root->release();
     }
     detail::group_state* state_;
 };

@@ -70,19 +70,22 @@ public:
     unsigned shard = 0;
 
     /// The task whose first turn a posted item is; null: it is something else.
-    [[nodiscard]] static task_state* posted(work_item& item) noexcept {
+    [[nodiscard]] inline static task_state* posted(work_item& item) noexcept {
         return item.run == &run_first ? static_cast<task_state*>(&item) : nullptr;
     }
     /// Makes the task known to its runtime and runs it.
     void start() noexcept;
-    void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    inline void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept;
+    /// Before it runs: nobody has a handle of it.
+    inline void has_no_handle() noexcept { references_.store(1, std::memory_order_relaxed); }
     [[nodiscard]] inline bool ended() const noexcept {
         return (state_.load(std::memory_order_acquire) & ended_bit) != 0;
     }
-    [[nodiscard]] bool was_stopped() const noexcept { return stopped_; }
+    [[nodiscard]] inline bool was_stopped() const noexcept { return stopped_; }
     /// The exception or error value that it ended with. After it has ended.
     [[nodiscard]] virtual unhandled_failure failure() const noexcept = 0;
+    [[nodiscard]] virtual bool failed() const noexcept = 0;
     /// For who passes it on to another thread: an exception has one owner at a time.
     virtual std::exception_ptr take_exception() noexcept = 0;
     /// Destroys the outcome. What that throws is contained and reported, and others go on.
@@ -97,8 +100,8 @@ public:
     void dropped() noexcept;
     /// It has ended, and nobody will take its outcome: a failure goes to on_unhandled.
     void report_failure() noexcept;
-    void consume() noexcept { consumed_ = true; }
-    [[nodiscard]] bool consumed() const noexcept { return consumed_; }
+    inline void consume() noexcept { consumed_ = true; }
+    [[nodiscard]] inline bool consumed() const noexcept { return consumed_; }
 
 protected:
     task_state(executor& exec, std::string&& name, std::source_location where);
@@ -111,10 +114,11 @@ protected:
 
 private:
     static void run_first(work_item& item) noexcept;
+    void give_name(std::string&& name);
     void tell_failure(executor& exec) noexcept;
 
     static constexpr std::uintptr_t ended_bit = 1, dropped_bit = 2, bits = 3;
-    [[nodiscard]] static detail::arm* arm_in(std::uintptr_t word) noexcept {
+    [[nodiscard]] inline static detail::arm* arm_in(std::uintptr_t word) noexcept {
         return reinterpret_cast<detail::arm*>(word & ~bits);
     }
     std::atomic<std::uintptr_t> state_{0};
@@ -180,6 +184,9 @@ public:
         return f;
     }
 
+    [[nodiscard]] bool failed() const noexcept override {
+        return this->outcome.index() == 2 || this->error();
+    }
     std::exception_ptr take_exception() noexcept override {
         auto* e = std::get_if<2>(&this->outcome);
         return e ? std::exchange(*e, nullptr) : nullptr;
@@ -201,6 +208,10 @@ private:
         frame_release(this, sizeof(task_root), counted_as::task);
     }
     void drop_outcome() noexcept override {
+        if constexpr (std::is_trivially_destructible_v<typename typed_link<T>::value_type>) {
+            if (this->outcome.index() < 2) [[likely]]
+                return;
+        }
         // A result's destructor may ask for the task's id.
         auto* before = exchange_identity(&this->identity);
         if constexpr (!std::is_nothrow_destructible_v<typename typed_link<T>::value_type>) {
