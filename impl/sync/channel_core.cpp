@@ -12,40 +12,6 @@ namespace rt::detail {
 
 // --- Under the lock
 
-void channel_core::put_at_tail(void* value) noexcept {
-    auto tail = tail_.load(std::memory_order_relaxed);
-    put(value, tail & mask_);
-    // Release: pairs with the acquire in has_value().
-    tail_.store(tail + 1, std::memory_order_release);
-}
-
-/// With a place in hand, which is in none of the counts.
-void channel_core::grant(space_request& request) noexcept {
-    if (request.value != nullptr) {
-        put_at_tail(request.value);
-    } else {
-        ++reserved_;
-    }
-    request.verdict = admission::granted;
-}
-
-bool channel_core::admit_locked(space_request& request) noexcept {
-    if (closed_) {
-        request.verdict = admission::closed;
-        return true;
-    }
-    // Free although senders wait: then none of those could be claimed, so it may be taken.
-    if (free_ == 0) return false;
-    --free_;
-    grant(request);
-    return true;
-}
-
-arm* channel_core::claim_receiver() noexcept {
-    if (receiving_ == nullptr || !receiving_->claim()) return nullptr;
-    return std::exchange(receiving_, nullptr);
-}
-
 bool channel_core::end_if_over() noexcept {
     if (!closed_ || reserved_ != 0) return false;
     // Release: pairs with the acquire in ended().
@@ -57,7 +23,7 @@ void channel_core::hand_out(std::size_t count, claimed_arms& granted) noexcept {
     for (; count != 0; --count) {
         auto* waiter = sending_.claim_first();
         if (waiter == nullptr) break;
-        grant(request_of(*waiter));
+        grant(request_of(*waiter), virtual_put());
         granted.add(*waiter);
     }
     free_ += count;
@@ -89,22 +55,11 @@ bool channel_core::add_sender_if_any() noexcept {
     return false;
 }
 
-bool channel_core::admit(space_request& request) noexcept {
-    arm* receiver = nullptr;
-    {
-        std::lock_guard guard(lock_);
-        if (!admit_locked(request)) return false;
-        if (request.value != nullptr) receiver = claim_receiver();
-    }
-    if (receiver != nullptr) receiver->complete();
-    return true;
-}
-
 bool channel_core::admit_or_wait(space_request& request, arm& waiter) noexcept {
     arm* receiver = nullptr;
     {
         std::lock_guard guard(lock_);
-        if (!admit_locked(request)) {
+        if (!admit_locked(request, virtual_put())) {
             sending_.push(waiter);
             return false;
         }
@@ -125,7 +80,7 @@ bool channel_core::deliver(void* value) noexcept {
         std::lock_guard guard(lock_);
         --reserved_;
         if (receiver_gone_) return false;
-        put_at_tail(value);
+        put_at_tail(value, virtual_put());
         end_if_over();
         receiver = claim_receiver();
     }
@@ -181,11 +136,11 @@ bool channel_core::forget_receiver(arm& receiver) noexcept {
     return true;
 }
 
-void channel_core::popped(std::size_t count) noexcept {
+/// Between the two steps of popped() the places are in no count, so nobody has taken them.
+void channel_core::popped_for_senders(std::size_t count) noexcept {
     claimed_arms granted;
     {
         std::lock_guard guard(lock_);
-        head_ += count;
         hand_out(count, granted);
     }
     granted.complete();

@@ -20,7 +20,7 @@ void notify::notify_one() noexcept {
         if (woken != nullptr) {
             static_cast<detail::notified_op&>(*woken).has_stored_ = true;
         } else {
-            stored_ = true;
+            stored_.store(true, std::memory_order_relaxed);
         }
     }
     if (woken != nullptr) woken->complete();
@@ -39,7 +39,9 @@ void notify::notify_all() noexcept {
 bool notify::take_locked(detail::notified_op& op) noexcept {
     // One that notify_all() has woken leaves the stored notification to the next.
     if (op.round_ != rounds_.load(std::memory_order_relaxed)) return true;
-    return op.has_stored_ = std::exchange(stored_, false);
+    if (!stored_.load(std::memory_order_relaxed)) return false;
+    stored_.store(false, std::memory_order_relaxed);
+    return op.has_stored_ = true;
 }
 
 bool notify::take(detail::notified_op& op) noexcept {

@@ -14,7 +14,9 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <mutex>
 #include <source_location>
+#include <utility>
 export module rt.sync:channel_core;
 import rt.task;
 import :waiters;
@@ -35,14 +37,12 @@ public:
     channel_core& operator=(const channel_core&) = delete;
 
     // Senders, permits included: while there is one, the receiver does not see the end.
-    void add_sender() noexcept { senders_.fetch_add(1, std::memory_order_relaxed); }
+    inline void add_sender() noexcept { senders_.fetch_add(1, std::memory_order_relaxed); }
     /// False: the last one has gone.
     bool add_sender_if_any() noexcept;
     // Whoever keeps the memory, and does not count as a sender.
     void retain() noexcept { sides_.fetch_add(1, std::memory_order_relaxed); }
     void drop_sender() noexcept;
-    /// True: the request has its verdict.
-    bool admit(space_request& request) noexcept;
     bool admit_or_wait(space_request& request, arm& waiter) noexcept;
     bool forget_sender(arm& waiter) noexcept;
     /// Fills the place of a permit; false: the receiver is gone, and the value stays where it is.
@@ -52,22 +52,34 @@ public:
     bool closed() noexcept;
     bool closed_or_wait(arm& watcher) noexcept;
     bool forget_watcher(arm& watcher) noexcept;
-    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] inline std::size_t capacity() const noexcept { return capacity_; }
 
     // The receiver: one call at a time.
-    [[nodiscard]] bool has_value() const noexcept {
+    [[nodiscard]] inline bool has_value() const noexcept {
         // Acquire: pairs with the release in put_at_tail(); the value is in its place.
         return tail_.load(std::memory_order_acquire) != head_;
     }
     /// No value will come any more.
-    [[nodiscard]] bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
+    [[nodiscard]] inline bool ended() const noexcept {
+        return ended_.load(std::memory_order_acquire);
+    }
     /// There is a value, or none will come. (A value that came before the end may be there as
     /// well.)
-    [[nodiscard]] bool ready() const noexcept { return has_value() || ended(); }
+    [[nodiscard]] inline bool ready() const noexcept { return has_value() || ended(); }
     bool ready_or_wait(arm& receiver, std::source_location where) noexcept;
     bool forget_receiver(arm& receiver) noexcept;
     /// Gives back the places of the oldest count values, which have been moved out of them.
-    void popped(std::size_t count) noexcept;
+    inline void popped(std::size_t count) noexcept {
+        {
+            std::lock_guard guard(lock_);
+            head_ += count;
+            if (sending_.empty()) [[likely]] {
+                free_ += count;
+                return;
+            }
+        }
+        popped_for_senders(count);
+    }
     /// No more values, but those of permits; what is here can still be received.
     void close() noexcept;
     /// Before the receiver drops what is queued: permits find it gone, too.
@@ -75,6 +87,18 @@ public:
     void release() noexcept;
 
 protected:
+    /// True: the request has its verdict. put(value, place) moves a value into the ring.
+    template <class Put>
+    bool admit_by(space_request& request, Put put) noexcept {
+        arm* receiver = nullptr;
+        {
+            std::lock_guard guard(lock_);
+            if (!admit_locked(request, put)) return false;
+            if (request.value != nullptr) receiver = claim_receiver();
+        }
+        if (receiver != nullptr) receiver->complete();
+        return true;
+    }
     explicit channel_core(std::size_t capacity, std::size_t places) noexcept
         : capacity_(capacity), mask_(places - 1), free_(capacity) {}
     ~channel_core() = default;
@@ -83,17 +107,53 @@ protected:
     virtual space_request& request_of(arm& waiter) noexcept = 0;
     virtual void destroy() noexcept = 0;
     // The receiver's: how many values there are at least, and where the i-th of them is.
-    [[nodiscard]] std::size_t size() const noexcept {
+    [[nodiscard]] inline std::size_t size() const noexcept {
         return tail_.load(std::memory_order_acquire) - head_;
     }
-    [[nodiscard]] std::size_t place_of(std::size_t i) const noexcept { return (head_ + i) & mask_; }
+    [[nodiscard]] inline std::size_t place_of(std::size_t i) const noexcept {
+        return (head_ + i) & mask_;
+    }
 
 private:
-    void grant(space_request& request) noexcept;
-    void put_at_tail(void* value) noexcept;
-    bool admit_locked(space_request& request) noexcept;
+    template <class Put>
+    void put_at_tail(void* value, Put put) noexcept {
+        auto tail = tail_.load(std::memory_order_relaxed);
+        put(value, tail & mask_);
+        // Release: pairs with the acquire in has_value().
+        tail_.store(tail + 1, std::memory_order_release);
+    }
+    /// With a place in hand, which is in none of the counts.
+    template <class Put>
+    void grant(space_request& request, Put put) noexcept {
+        if (request.value != nullptr) {
+            put_at_tail(request.value, put);
+        } else {
+            ++reserved_;
+        }
+        request.verdict = admission::granted;
+    }
+    template <class Put>
+    bool admit_locked(space_request& request, Put put) noexcept {
+        if (closed_) [[unlikely]] {
+            request.verdict = admission::closed;
+            return true;
+        }
+        // Free although senders wait: then none of those could be claimed, so it may be taken.
+        if (free_ == 0) return false;
+        --free_;
+        grant(request, put);
+        return true;
+    }
+    /// For what is rare enough.
+    [[nodiscard]] auto virtual_put() noexcept {
+        return [this](void* value, std::size_t place) noexcept { put(value, place); };
+    }
+    inline arm* claim_receiver() noexcept {
+        if (receiving_ == nullptr || !receiving_->claim()) return nullptr;
+        return std::exchange(receiving_, nullptr);
+    }
     bool end_if_over() noexcept;
-    arm* claim_receiver() noexcept;
+    void popped_for_senders(std::size_t count) noexcept;
     void hand_out(std::size_t count, claimed_arms& granted) noexcept;
 
     spin_lock lock_;

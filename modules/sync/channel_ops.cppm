@@ -71,6 +71,11 @@ public:
         if (spare_.compare_exchange_strong(none, made.get(), std::memory_order_acq_rel))
             (void)made.release();
     }
+    bool admit(space_request& request) noexcept {
+        return this->admit_by(request, [this](void* value, std::size_t place) noexcept {
+            this->channel_state::put(value, place);
+        });
+    }
     /// The oldest value, out of the ring; empty if there is none.
     std::optional<T> take() {
         std::optional<T> value;

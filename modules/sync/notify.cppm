@@ -27,16 +27,16 @@ class [[nodiscard("it does nothing until it is co_awaited")]] notified_op
     : public leaf_op<notified_op> {
 public:
     using lossless = void;
-    notified_op(notify& bell, std::source_location where) noexcept;
+    inline notified_op(notify& bell, std::source_location where) noexcept;
     notified_op(notified_op&& other) noexcept = default;
     /// A notification that was given to one and is not taken goes to the next. (rt itself never
     /// lets it come to that: a notified operation is always resumed.)
-    ~notified_op();
+    inline ~notified_op();
 
-    bool try_now() noexcept;
-    bool enlist() noexcept;
-    bool delist() noexcept;
-    void await_resume() noexcept { has_stored_ = false; }
+    inline bool try_now() noexcept;
+    inline bool enlist() noexcept;
+    inline bool delist() noexcept;
+    inline void await_resume() noexcept { has_stored_ = false; }
     const char* what() const noexcept { return "rt::notify::wait"; }
     std::source_location where() const noexcept { return where_; }
 
@@ -68,7 +68,7 @@ public:
     /// Resumes on the awaiting task's executor, with what the notifier wrote before it notified. A
     /// stop withdraws it; so does losing a select, which it may: a notify_one() then goes to the
     /// next. It cannot fail.
-    detail::notified_op wait(
+    inline detail::notified_op wait(
         std::source_location where = std::source_location::current()) noexcept {
         return detail::notified_op(*this, where);
     }
@@ -81,8 +81,8 @@ private:
     bool forget(detail::notified_op& op) noexcept;
 
     detail::spin_lock lock_;
-    bool stored_ = false;      // guarded by lock_
-    detail::waiters waiting_;  // guarded by lock_
+    std::atomic<bool> stored_{false};  // written under lock_
+    detail::waiters waiting_;          // guarded by lock_
     // Counts the calls of notify_all(), under lock_; read without it by wait(). An operation that
     // was made before the last of them has been notified: so learns a select that could not be
     // claimed at that moment.
@@ -97,7 +97,14 @@ inline notified_op::notified_op(notify& bell, std::source_location where) noexce
 inline notified_op::~notified_op() {
     if (has_stored_) bell_->notify_one();
 }
-inline bool notified_op::try_now() noexcept { return bell_->take(*this); }
+inline bool notified_op::try_now() noexcept {
+    // Alone it looks again in enlist(). A select that tries again has to wait for the lock: whoever
+    // could not claim it is about to store the notification.
+    if (!selected() && !bell_->stored_.load(std::memory_order_relaxed) &&
+        round_ == bell_->rounds_.load(std::memory_order_relaxed))
+        return false;
+    return bell_->take(*this);
+}
 inline bool notified_op::enlist() noexcept { return bell_->take_or_wait(*this); }
 inline bool notified_op::delist() noexcept { return bell_->forget(*this); }
 

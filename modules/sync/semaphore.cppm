@@ -26,20 +26,20 @@ class [[nodiscard("it does nothing until it is co_awaited")]] acquire_op
     : public leaf_op<acquire_op> {
 public:
     using lossless = void;
-    acquire_op(semaphore& wanted, std::size_t count, std::source_location where) noexcept
+    inline acquire_op(semaphore& wanted, std::size_t count, std::source_location where) noexcept
         : semaphore_(&wanted), count_(count), where_(where) {}
     acquire_op(acquire_op&& other) noexcept = default;
     /// Permits that were granted and are not taken go back. (rt itself never lets it come to that:
     /// a granted operation is always resumed.)
-    ~acquire_op();
+    inline ~acquire_op();
 
-    bool try_now() noexcept;
-    bool enlist() noexcept;
-    bool delist() noexcept;
+    inline bool try_now() noexcept;
+    inline bool enlist() noexcept;
+    inline bool delist() noexcept;
     [[nodiscard]] std::error_code failure() const noexcept {
         return refused_ ? make_error_code(errc::closed) : std::error_code();
     }
-    result<semaphore_permit> await_resume() noexcept;
+    inline result<semaphore_permit> await_resume() noexcept;
     const char* what() const noexcept { return "rt::semaphore::acquire"; }
     std::source_location where() const noexcept { return where_; }
 
@@ -58,7 +58,7 @@ private:
 class [[nodiscard("a permit that is dropped is given back at once")]] semaphore_permit {
 public:
     semaphore_permit() noexcept = default;
-    semaphore_permit(semaphore_permit&& other) noexcept
+    inline semaphore_permit(semaphore_permit&& other) noexcept
         : semaphore_(std::exchange(other.semaphore_, nullptr)),
           count_(std::exchange(other.count_, 0)) {}
     semaphore_permit& operator=(semaphore_permit&& other) noexcept {
@@ -69,11 +69,11 @@ public:
         }
         return *this;
     }
-    ~semaphore_permit() { release(); }
+    inline ~semaphore_permit() { release(); }
 
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
     /// Gives them back now. It is empty then; releasing an empty one does nothing.
-    void release() noexcept;
+    inline void release() noexcept;
     /// Lets them go for good: the semaphore has so many fewer.
     void forget() noexcept { count_ = 0; }
     /// Takes the other's permits over; misuse for those of another semaphore.
@@ -85,7 +85,8 @@ public:
 private:
     friend class semaphore;
     friend class detail::acquire_op;
-    semaphore_permit(semaphore& of, std::size_t count) noexcept : semaphore_(&of), count_(count) {}
+    inline semaphore_permit(semaphore& of, std::size_t count) noexcept
+        : semaphore_(&of), count_(count) {}
     semaphore* semaphore_ = nullptr;
     std::size_t count_ = 0;
 };
@@ -109,7 +110,7 @@ public:
     ///
     /// Resumes on the awaiting task's executor. A stop withdraws the request; so does losing a
     /// select, which it may: it has taken nothing then, and those behind it move up.
-    detail::acquire_op acquire(
+    inline detail::acquire_op acquire(
         std::size_t n = 1, std::source_location where = std::source_location::current()) noexcept {
         return detail::acquire_op(*this, n, where);
     }

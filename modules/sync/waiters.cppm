@@ -22,11 +22,11 @@ public:
     waiters(const waiters&) = delete;
     waiters& operator=(const waiters&) = delete;
 
-    [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
-    [[nodiscard]] arm* first() const noexcept { return first_; }
-    [[nodiscard]] static bool linked(const arm& a) noexcept { return a.prev_arm != nullptr; }
+    [[nodiscard]] inline bool empty() const noexcept { return first_ == nullptr; }
+    [[nodiscard]] inline arm* first() const noexcept { return first_; }
+    [[nodiscard]] inline static bool linked(const arm& a) noexcept { return a.prev_arm != nullptr; }
 
-    void push(arm& a) noexcept {
+    inline void push(arm& a) noexcept {
         a.next_arm = nullptr;
         if (first_ == nullptr) {
             first_ = a.prev_arm = &a;
@@ -37,7 +37,7 @@ public:
         }
     }
     /// True: it was linked, and nobody will complete it any more.
-    bool remove(arm& a) noexcept {
+    inline bool remove(arm& a) noexcept {
         if (!linked(a)) return false;
         auto* next = a.next_arm;
         if (&a == first_) {
@@ -54,7 +54,7 @@ public:
         return true;
     }
     /// The first arm that can be claimed, now claimed and off the list; null if there is none.
-    [[nodiscard]] arm* claim_first() noexcept {
+    [[nodiscard]] inline arm* claim_first() noexcept {
         for (auto* a = first_; a != nullptr; a = a->next_arm) {
             if (!a->claim()) continue;
             remove(*a);
@@ -71,17 +71,17 @@ private:
 /// which is the completer's once an arm is off its list.
 class claimed_arms {
 public:
-    void add(arm& a) noexcept {
+    inline void add(arm& a) noexcept {
         (last_ != nullptr ? last_->next_arm : first_) = &a;
         last_ = &a;
     }
     /// Claims every arm of the list that can be claimed; the others stay in it.
-    void add_all(waiters& list) noexcept {
+    inline void add_all(waiters& list) noexcept {
         while (auto* a = list.claim_first()) add(*a);
     }
     /// After the lock was given back. An arm's next is read before it is completed: then it may be
     /// gone.
-    void complete() noexcept {
+    inline void complete() noexcept {
         last_ = nullptr;
         for (auto* a = std::exchange(first_, nullptr); a != nullptr;)
             std::exchange(a, a->next_arm)->complete();

@@ -78,6 +78,43 @@ TEST(Models, permits_of_a_semaphore) {
             {seeded::no_order, seeded::torn_update, seeded::no_lock});
 }
 
+TEST(Models, turns_of_a_mutex) {
+    struct state {
+        model_executor one, two;
+        rt::mutex mutex;
+        model::cell<int> guarded;
+        std::optional<started<void>> first, second;
+        int entered = 0, tried = 0;
+    };
+    explore("mutex, two holders, a stop and somebody who tries",
+            [] {
+                auto* s = new state;
+                auto holds = [](state& s) -> rt::task<> {
+                    auto turn = co_await s.mutex.lock();
+                    s.guarded.set(s.guarded.get() + 1);
+                    ++s.entered;
+                };
+                s->first.emplace(s->one, holds(*s));
+                s->second.emplace(s->two, holds(*s));
+                model::run([=] { s->one.run(); });
+                model::run([=] { s->two.run(); });
+                model::run([=] {
+                    if (auto turn = s->mutex.try_lock()) {
+                        s->guarded.set(s->guarded.get() + 1);
+                        ++s->tried;
+                    }
+                    (*s->second)->env.request_stop();
+                });
+                return [=] {
+                    model::check((*s->first)->ended() && (*s->second)->ended(), "both have ended");
+                    model::check(s->mutex.try_lock().has_value(), "it is free");
+                    model::check(s->guarded.get() == s->entered + s->tried, "each was alone");
+                    delete s;
+                };
+            },
+            {seeded::no_release, seeded::no_acquire, seeded::torn_update, seeded::no_lock});
+}
+
 TEST(Models, a_oneshot) {
     struct state {
         model_executor executor;
