@@ -69,7 +69,9 @@ void count(const std::string& name, rt::runtime_flavor flavor, std::int64_t oper
 
 }  // namespace
 
-row::row(const std::string& name, std::int64_t operations, const outer& what) {
+namespace {
+
+void time(const std::string& name, std::int64_t operations, const outer& what, measured how) {
     if (to_count() != 0) return;
     each_way(name, [&](const std::string& full, auto flavor, unsigned workers) {
         auto timed = [=](benchmark::State& state) {
@@ -77,17 +79,29 @@ row::row(const std::string& name, std::int64_t operations, const outer& what) {
             what(state, runtime);
             state.SetItemsProcessed(state.iterations() * operations);
         };
-        benchmark::RegisterBenchmark(full.c_str(), timed)->UseRealTime()->MeasureProcessCPUTime();
+        auto* row = benchmark::RegisterBenchmark(full.c_str(), timed);
+        if (how == measured::by_row) {
+            row->UseManualTime()->Iterations(1);
+        } else {
+            row->UseRealTime()->MeasureProcessCPUTime();
+        }
     });
 }
 
-row::row(const std::string& name, std::int64_t operations, const inner& what)
-    : row(name, operations, [=](benchmark::State& state, rt::runtime& runtime) {
-          allocated by_it;
-          runtime.block_on(run(what, state, by_it));
-      }) {
+}  // namespace
+
+row::row(const std::string& name, std::int64_t operations, const outer& what) {
+    time(name, operations, what, measured::by_clock);
+}
+
+row::row(const std::string& name, std::int64_t operations, const inner& what, measured how) {
+    auto from_outside = [=](benchmark::State& state, rt::runtime& runtime) {
+        allocated by_it;
+        runtime.block_on(run(what, state, by_it));
+    };
+    time(name, operations, from_outside, how);
     constexpr std::int64_t most = 20'000;  // a smaller one stands for those with more
-    if (to_count() == 0 || operations > most) return;
+    if (to_count() == 0 || operations > most || how == measured::by_row) return;
     each_way(name, [&](const std::string& full, auto flavor, unsigned workers) {
         if (workers == 1) count(full, flavor, operations, what);
     });

@@ -21,8 +21,13 @@ using inner = std::function<rt::task<>(benchmark::State&)>;
 /// For what is driven from outside of the runtime.
 using outer = std::function<void(benchmark::State&, rt::runtime&)>;
 
+/// by_row: once, by what the row gives to SetIterationTime(), which may stand for bytes. It is not
+/// counted.
+enum class measured { by_clock, by_row };
+
 struct row {
-    row(const std::string& name, std::int64_t operations, const inner& what);
+    row(const std::string& name, std::int64_t operations, const inner& what,
+        measured how = measured::by_clock);
     row(const std::string& name, std::int64_t operations, const outer& what);
     row(const std::string& name, const inner& what) : row(name, 1, what) {}
 };

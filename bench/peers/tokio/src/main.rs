@@ -307,6 +307,112 @@ fn skynet(from: i64, size: i64) -> Sum {
     })
 }
 
+#[derive(Clone, Copy)]
+struct Board {
+    size: i32,
+    row: i32,
+    columns: u32,
+    down: u32,
+    up: u32,
+}
+
+fn queens(b: Board) -> Sum {
+    Box::pin(async move {
+        if b.row == b.size {
+            return 1;
+        }
+        let mut parts = Vec::with_capacity(16);
+        for c in 0..b.size {
+            let (column, down, up) = (1u32 << c, 1u32 << (c + b.row), 1u32 << (c - b.row + b.size - 1));
+            if b.columns & column != 0 || b.down & down != 0 || b.up & up != 0 {
+                continue;
+            }
+            parts.push(tokio::spawn(queens(Board {
+                size: b.size,
+                row: b.row + 1,
+                columns: b.columns | column,
+                down: b.down | down,
+                up: b.up | up,
+            })));
+        }
+        let mut sum = 0;
+        for part in parts {
+            sum += part.await.unwrap();
+        }
+        sum
+    })
+}
+
+/// In nanoseconds that are bytes.
+fn resident() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = text.split(' ').nth(1).unwrap().parse().unwrap();
+    Duration::from_nanos(pages * 4096)
+}
+
+const MANY: usize = 1_000_000;
+
+fn memory(rt: &Runtime, asleep: bool) -> Duration {
+    inside(rt, || async move {
+        let all = Arc::new((Notify::new(), AtomicUsize::new(0)));
+        let mut tasks = Vec::with_capacity(MANY);
+        tasks.resize_with(MANY, || None);
+        let before = resident();
+        for task in tasks.iter_mut() {
+            let all = all.clone();
+            *task = Some(tokio::spawn(async move {
+                all.1.fetch_add(1, Ordering::Relaxed);
+                if asleep {
+                    tokio::time::sleep(Duration::from_secs(3600)).await;
+                } else {
+                    all.0.notified().await;
+                }
+            }));
+        }
+        while all.1.load(Ordering::Relaxed) < MANY {
+            yield_now().await;
+        }
+        yield_now().await;
+        let took = resident() - before;
+        for task in &tasks {
+            task.as_ref().unwrap().abort();
+        }
+        took
+    })
+}
+
+fn cpu() -> Duration {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut t) };
+    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+}
+
+fn many_sleeps(rt: &Runtime, late: bool) -> Duration {
+    inside(rt, || async move {
+        let latest = Arc::new(AtomicUsize::new(0));
+        let began = cpu();
+        let first = Instant::now() + Duration::from_millis(100);
+        let all: Vec<_> = (0..100_000u64)
+            .map(|i| {
+                let latest = latest.clone();
+                tokio::spawn(async move {
+                    let when = first + Duration::from_millis(i * 7919 % 100);
+                    tokio::time::sleep_until(when.into()).await;
+                    latest.fetch_max((Instant::now() - when).as_nanos() as usize, Ordering::Relaxed);
+                })
+            })
+            .collect();
+        for task in all {
+            task.await.unwrap();
+        }
+        if late {
+            Duration::from_nanos(latest.load(Ordering::Relaxed) as u64)
+        } else {
+            cpu() - began
+        }
+    })
+}
+
 fn tree(rt: &Runtime, times: u64, make: fn() -> Sum) -> Duration {
     inside(rt, || async move {
         let begin = Instant::now();
@@ -337,17 +443,28 @@ const ROWS: &[Row] = &[
     ("timer_mass", 10_000, timer_mass),
     ("fib_30", 1_346_269, |rt, n| tree(rt, n, || fib(30))),
     ("skynet_1e6", 1_111_110, |rt, n| tree(rt, n, || skynet(0, 1_000_000))),
+    ("queens_11", 166_926, |rt, n| {
+        tree(rt, n, || queens(Board { size: 11, row: 0, columns: 0, down: 0, up: 0 }))
+    }),
+];
+
+/// Of these a single time counts.
+const ONCE: &[Row] = &[
+    ("memory_notify", 1_000_000, |rt, _| memory(rt, false)),
+    ("memory_sleep", 1_000_000, |rt, _| memory(rt, true)),
+    ("sleeps_cpu", 100_000, |rt, _| many_sleeps(rt, false)),
+    ("sleeps_late", 1, |rt, _| many_sleeps(rt, true)),
 ];
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     if args.len() < 2 {
-        for row in ROWS {
+        for row in ROWS.iter().chain(ONCE) {
             println!("{}", row.0);
         }
         return;
     }
-    let Some(row) = ROWS.iter().find(|row| row.0 == args[1]) else {
+    let Some(row) = ROWS.iter().chain(ONCE).find(|row| row.0 == args[1]) else {
         eprintln!("rows: no row '{}'; without arguments they are listed", args[1]);
         std::process::exit(2);
     };
@@ -359,6 +476,10 @@ fn main() {
     };
     // As many times as take that long, found by doubling, the last of which counts.
     let mut times = 1;
+    if ONCE.iter().any(|row| row.0 == args[1]) {
+        println!("{:.3}", (row.2)(&rt, 1).as_secs_f64() * 1e9 / row.1 as f64);
+        return;
+    }
     loop {
         let took = (row.2)(&rt, times).as_secs_f64();
         if took >= seconds || times >= 1 << 40 {
