@@ -3,10 +3,10 @@
 //
 // A ring of pointers between `top_` (next to take) and `bottom_` (next to push). push() publishes
 // by a seq_cst store of bottom_, which also stands before the pusher's look for sleepers
-// (worker.cppm). take() reads the slot first and then claims it by moving top_; a slot is
-// overwritten only after top_ has moved past it, so a reader of an overwritten slot fails its
-// claim. A full ring is replaced by one of twice the size; the old one stays until the end, since a
-// thief may still read it (rings of one queue together are less than twice the last).
+// (worker.cppm). take() reads the slot first and then claims it by moving top_; the slot that top_
+// names is overwritten only after top_ has moved past it, so a reader of an overwritten slot fails
+// its claim. A full ring is replaced by one of twice the size; the old one stays until the end,
+// since a thief may still read it (rings of one queue together are less than twice the last).
 //
 // pop() lowers bottom_ (seq_cst) and then reads top_ (seq_cst); take() reads top_ and then bottom_.
 // So a taker that has found the popped slot to be next sees it gone, or the owner sees that taker's
@@ -88,8 +88,8 @@ public:
             // Acquire: pairs with the release in grow().
             auto* item =
                 ring_.load(std::memory_order_acquire)->at(t).load(std::memory_order_relaxed);
-            // Release: the read of the slot stands before its reuse, which follows the owner's
-            // acquire of top_.
+            // The read of the slot stands before its reuse, which follows the owner's acquire of
+            // top_.
             if (top_.compare_exchange_strong(t, t + 1, std::memory_order_seq_cst)) return item;
         }
     }

@@ -28,13 +28,17 @@ public:
     explicit ready_items(bool shared) : later_lock_(shared), queue_(shared), spawned_(shared) {}
 
     // The owner.
-    inline void push(work_item& item) { queue_.push(item); }
+    inline void push(work_item& item) {
+        task_state::posted(item) ? push_spawned(item) : line_up(item);
+    }
     inline void push_spawned(work_item& item) { spawned_.push(item); }
+    /// Behind what was woken, whatever it is.
+    inline void line_up(work_item& item) { queue_.push(item); }
     inline work_item* pop_spawned() noexcept { return spawned_.pop(); }
     /// To run next. True: the one that was there is for all now.
     inline bool push_front(work_item& item) {
         auto* before = front_.exchange(&item, std::memory_order_acq_rel);
-        if (before) (task_state::posted(*before) ? spawned_ : queue_).push(*before);
+        if (before) push(*before);
         return before != nullptr;
     }
     inline void put_off(work_item& item) noexcept {
@@ -47,11 +51,11 @@ public:
     [[nodiscard]] inline bool has_front() const noexcept {
         return front_.load(std::memory_order_relaxed) != nullptr;
     }
-    /// The owner takes half of what another one has: one to run, the others are its own now.
-    template <class Counter>
-    work_item* steal_half(ready_items& from, Counter& stolen) {
-        if (auto* item = steal_half(from.queue_, queue_, stolen)) return item;
-        return steal_half(from.spawned_, spawned_, stolen);
+    /// The owner takes half of what another one has, of what was woken or else of what was spawned;
+    /// how many.
+    inline unsigned steal_half(ready_items& from) {
+        if (auto stolen = steal_half(from.queue_, queue_)) return stolen;
+        return steal_half(from.spawned_, spawned_);
     }
     inline work_item* take_front() noexcept {
         return has_front() ? front_.exchange(nullptr, std::memory_order_acq_rel) : nullptr;
@@ -82,17 +86,16 @@ public:
     }
 
 private:
-    template <class Counter>
-    static work_item* steal_half(run_queue& from, run_queue& to, Counter& stolen) {
-        work_item* taken = nullptr;
-        for (auto wanted = std::min((from.size() + 1) / 2, most_at_once); wanted > 0; --wanted) {
+    inline static unsigned steal_half(run_queue& from, run_queue& to) {
+        unsigned stolen = 0;
+        auto wanted = std::min((from.size() + 1) / 2, most_at_once);
+        while (stolen < wanted) {
             auto* item = from.take();
             if (!item) break;
-            if (taken) to.push(*taken);
-            taken = item;
-            stolen.fetch_add(1, std::memory_order_relaxed);
+            to.push(*item);
+            ++stolen;
         }
-        return taken;
+        return stolen;
     }
     static constexpr std::size_t most_at_once = 32;
 

@@ -69,7 +69,7 @@ void worker::post_later(work_item& item) noexcept {
 void worker::push_local(work_item& item) noexcept {
     bump(local_wakes_);
     if (!stealing_) {
-        task_state::posted(item) ? ready_.push_spawned(item) : local_.push(item);
+        task_state::posted(item) ? ready_.push(item) : local_.push(item);
         return;
     }
     // Its own reactor has woken it: not to be mistaken for a sleeper that could be woken for this.
@@ -97,7 +97,7 @@ bool worker::take_mail() noexcept {
 
 /// Behind what was woken.
 void worker::line_up(work_item& item) noexcept {
-    stealing_ ? ready_.push(item) : local_.push(item);
+    stealing_ ? ready_.line_up(item) : local_.push(item);
 }
 
 work_item* worker::next_woken() noexcept {
@@ -128,9 +128,9 @@ work_item* worker::next() noexcept {
     fronts_in_a_row_ = 0;
     auto* item = next_in_turn();
     if (!front || !item) return front ? front : item;
-    // Two that wake each other do not keep the others waiting.
-    task_state::posted(*front) ? ready_.push_spawned(*front) : ready_.push(*front);
-    share_queue();
+    // Two that wake each other do not keep the others waiting. What is queued now is for others.
+    ready_.push(*front);
+    core_->notify_one();
     return item;
 }
 
@@ -152,7 +152,7 @@ void worker::flush_later() noexcept {
         if (!stealing_) {
             local_.append(later);
         } else {
-            while (auto* item = later.pop()) ready_.push(*item);
+            while (auto* item = later.pop()) ready_.line_up(*item);
         }
     }
     if (stealing_) share_queue();
@@ -173,7 +173,7 @@ void worker::turn_clock() noexcept {
 
 /// Items were queued without waking anybody: one is for this worker, the others are for all.
 void worker::share_queue() noexcept {
-    if (ready_.stealable() > 1) core_->notify_one();
+    if (ready_.stealable() + (ready_.has_front() ? 1 : 0) > 1) core_->notify_one();
 }
 
 void worker::drive(const std::atomic<bool>* done, std::optional<steady_time> until) noexcept {
@@ -256,14 +256,13 @@ void worker::idle(const std::atomic<bool>*, std::optional<steady_time> until) no
     auto& sleepers = core_->workers_asleep();
     if (!searching_ && sleepers.begin_search()) searching_ = true;
     if (searching_) {
-        auto* item = steal();
-        if (!item)
+        bool found = steal();
+        if (!found)
             (void)await_briefly([&] {
-                if (core_->any_work()) item = steal();
-                return item != nullptr;
+                found = core_->any_work() && steal();
+                return found;
             });
-        if (item) {
-            ready_.push(*item);
+        if (found) {
             stop_searching();
             return;
         }
@@ -319,15 +318,21 @@ bool worker::advance_paused_clock() noexcept {
     return true;
 }
 
-work_item* worker::steal() noexcept {
+/// True: there is something to run now.
+bool worker::steal() noexcept {
     auto count = core_->worker_count();
     auto first = static_cast<unsigned>(random() % count);
     for (unsigned i = 0; i < count; ++i) {
         auto& victim = core_->worker_at((first + i) % count);
         if (&victim == this) continue;
-        if (auto* item = ready_.steal_half(victim.ready_, steals_)) return item;
+        if (auto stolen = ready_.steal_half(victim.ready_)) {
+            bump(steals_, stolen);
+            return true;
+        }
     }
-    return core_->take_injected();
+    auto* item = core_->take_injected();
+    if (item) ready_.line_up(*item);
+    return item != nullptr;
 }
 
 void worker::help() noexcept {

@@ -13,7 +13,8 @@
 //
 // What was spawned comes before what was woken in one turn of the loop, and after it in the next;
 // now and then the oldest of what was spawned is lined up with what was woken. So neither waits for
-// the other, nor the oldest for the newest, for ever. Who gives way goes behind all of both.
+// the other, nor the oldest for the newest, for ever. Who gives way goes behind all of both: then
+// what is left of a tree is lined up, too, and runs in the order of its spawns.
 //
 // Whoever sends to a worker from outside may still be inside send() when what it sent has run and
 // the runtime is ending: shutdown waits for it.
@@ -108,18 +109,18 @@ private:
     friend class runtime_core;
     static constexpr int items_per_turn = 61;
     static constexpr int most_fronts_in_a_row = 3;
-    static constexpr unsigned turns_per_oldest = 32;
+    static constexpr unsigned turns_per_oldest = 8;
 
     using counter = std::atomic<std::uint64_t>;
-    static inline void bump(counter& c) noexcept {  // one writer
-        c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    static inline void bump(counter& c, unsigned by = 1) noexcept {  // one writer
+        c.store(c.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
     }
     [[gnu::always_inline]] work_item* next() noexcept;
     [[gnu::always_inline]] work_item* next_in_turn() noexcept;
     [[gnu::always_inline]] work_item* next_woken() noexcept;
     void line_up(work_item& item) noexcept;
     void change_order() noexcept;
-    work_item* steal() noexcept;
+    bool steal() noexcept;
     bool take_mail() noexcept;
     void turn_clock() noexcept;
     bool turn_reactor(std::chrono::nanoseconds timeout) noexcept;

@@ -136,13 +136,11 @@ bool channel_core::forget_receiver(arm& receiver) noexcept {
     return true;
 }
 
-/// Between the two steps of popped() the places are in no count, so nobody has taken them.
-void channel_core::popped_for_senders(std::size_t count) noexcept {
+void channel_core::popped_for_senders(std::size_t count,
+                                      std::unique_lock<spin_lock> guard) noexcept {
     claimed_arms granted;
-    {
-        std::lock_guard guard(lock_);
-        hand_out(count, granted);
-    }
+    hand_out(count, granted);
+    guard.unlock();
     granted.complete();
 }
 

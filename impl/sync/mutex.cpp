@@ -9,6 +9,10 @@ module rt.sync;
 namespace rt {
 
 mutex::~mutex() {
+    {
+        // Who has freed it may still be about to give the lock back.
+        std::lock_guard out(lock_);
+    }
     // Who waits for it tells more than that it is locked, as it is then.
     if (!waiting_.empty())
         misuse("a mutex is destroyed while a task waits for it", waiting_.first()->waits_at());

@@ -153,20 +153,25 @@ bool recycled(local* l, std::size_t index) noexcept {
 
 [[gnu::noinline]] void* allocate_slowly(std::size_t size, counted_as what) {
     auto* l = self();
-    count(l, what, 1);
     auto index = class_of(size);
-    if (!recycled(l, index)) return ::operator new(size);
-    auto& spare = l->lists[index];
-    if (spare.first == nullptr) {
-        auto& d = shared();
-        std::lock_guard guard(d.mutex);
-        move_half(d.lists[index], spare);
+    free_block* block = nullptr;
+    if (recycled(l, index)) {
+        auto& spare = l->lists[index];
+        if (spare.first == nullptr) {
+            auto& d = shared();
+            std::lock_guard guard(d.mutex);
+            move_half(d.lists[index], spare);
+        }
+        block = spare.first;
+        if (block != nullptr) {
+            spare.first = block->next;
+            --spare.length;
+        }
     }
-    auto* block = spare.first;
-    if (block == nullptr) return ::operator new(size_of(index));
-    spare.first = block->next;
-    --spare.length;
-    return block;
+    // Of the size of its class also where it is not recycled: another thread may release it.
+    void* memory = block ? block : ::operator new(index < classes ? size_of(index) : size);
+    count(l, what, 1);
+    return memory;
 }
 
 [[gnu::noinline]] void release_slowly(void* memory, std::size_t size, counted_as what) noexcept {

@@ -25,10 +25,10 @@ void group_state::add(task_state& task) noexcept {
 
 void group_state::take_failure(task_state& task) noexcept {
     if (task.was_stopped() || !task.consumed() || !task.failed()) return;
-    if (auto error = task.failure().error) {
-        fail(nullptr, error);
-    } else if (auto exception = task.take_exception()) {
+    if (auto exception = task.take_exception()) {
         fail(std::move(exception), {});
+    } else {
+        fail(nullptr, task.failure().error);
     }
 }
 

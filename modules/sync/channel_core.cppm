@@ -70,15 +70,13 @@ public:
     bool forget_receiver(arm& receiver) noexcept;
     /// Gives back the places of the oldest count values, which have been moved out of them.
     inline void popped(std::size_t count) noexcept {
-        {
-            std::lock_guard guard(lock_);
-            head_ += count;
-            if (sending_.empty()) [[likely]] {
-                free_ += count;
-                return;
-            }
+        std::unique_lock guard(lock_);
+        head_ += count;
+        if (sending_.empty()) [[likely]] {
+            free_ += count;
+        } else {
+            popped_for_senders(count, std::move(guard));
         }
-        popped_for_senders(count);
     }
     /// No more values, but those of permits; what is here can still be received.
     void close() noexcept;
@@ -153,7 +151,7 @@ private:
         return std::exchange(receiving_, nullptr);
     }
     bool end_if_over() noexcept;
-    void popped_for_senders(std::size_t count) noexcept;
+    void popped_for_senders(std::size_t count, std::unique_lock<spin_lock> guard) noexcept;
     void hand_out(std::size_t count, claimed_arms& granted) noexcept;
 
     spin_lock lock_;

@@ -114,6 +114,8 @@ private:
 
     inline bool take() noexcept {
         std::uint32_t seen = 0;
+        // Wanted, it is looked at under the lock though it be held: who could not claim a select
+        // that tries its arms frees the mutex after that, and before it gives the lock back.
         if (state_.compare_exchange_strong(seen, held, std::memory_order_acquire)) return true;
         return (seen & wanted) != 0 && take_wanted();
     }

@@ -77,7 +77,7 @@ TEST(Models, what_was_spawned) {
 TEST(Models, what_is_ready_is_handed_over) {
     struct state {
         rt::detail::ready_items ready{true};
-        std::array<job, 4> jobs;
+        std::array<job, 5> jobs;
         void ran(rt::work_item* item) {
             if (!item) return;
             auto& j = static_cast<job&>(*item);
@@ -95,8 +95,10 @@ TEST(Models, what_is_ready_is_handed_over) {
                 s->ready.push_front(s->jobs[0]);
                 s->ready.push_front(s->jobs[1]);
                 s->ready.put_off(s->jobs[2]);
+                s->ready.push_spawned(s->jobs[4]);
                 s->ran(s->ready.take_front());
                 s->ran(s->ready.take());
+                s->ran(s->ready.pop_spawned());
                 s->ready.push_front(s->jobs[3]);
                 auto later = s->ready.take_put_off();
                 s->ran(later.pop());
@@ -181,7 +183,7 @@ TEST(Models, what_is_pushed_wakes_a_sleeper) {
                 for (int i = 0; i < 2; ++i)
                     model::run([=] {
                         auto& ready = s->ready[i];
-                        i == 0 ? ready.push(s->jobs[i]) : ready.push_spawned(s->jobs[i]);
+                        i == 0 ? ready.line_up(s->jobs[i]) : ready.push_spawned(s->jobs[i]);
                         if (s->asleep.call_one()) s->wakes.rung = true;
                     });
                 model::run([=] {

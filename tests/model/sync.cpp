@@ -115,6 +115,46 @@ TEST(Models, turns_of_a_mutex) {
             {seeded::no_release, seeded::no_acquire, seeded::torn_update, seeded::no_lock});
 }
 
+/// Two give up at a select that tries its arms: what the first one left is gone when it looks
+/// again, what the second one left must be seen.
+TEST(Models, a_select_of_a_turn_and_a_value) {
+    struct state {
+        model_executor executor;
+        rt::mutex mutex;
+        std::optional<rt::mutex_guard> held;
+        std::optional<rt::receiver<int>> receiver;
+        std::optional<started<void>> task;
+        int turns = 0, values = 0;
+    };
+    explore("select of a turn that goes and a value that comes",
+            [] {
+                auto* s = new state;
+                s->held = s->mutex.try_lock();
+                auto [tx, rx] = rt::channel<int>(1);
+                s->receiver = std::move(rx);
+                s->task.emplace(s->executor, [](state& s) -> rt::task<> {
+                    auto first =
+                        co_await rt::select(rt::biased, s.receiver->recv(), s.mutex.lock());
+                    ++(first.index() == 0 ? s.values : s.turns);
+                }(*s));
+                auto* sender = new rt::sender<int>(std::move(tx));
+                model::run([=] { s->executor.run(); });
+                model::run([=] {
+                    s->held.reset();
+                    s->held = s->mutex.try_lock();
+                });
+                model::run([=] { (void)sender->try_send(1); });
+                return [=] {
+                    model::check(s->turns + s->values == 1, "one of them");
+                    s->held.reset();
+                    s->task.reset();
+                    delete sender;
+                    delete s;
+                };
+            },
+            {seeded::no_release, seeded::no_order, seeded::torn_update});
+}
+
 TEST(Models, a_oneshot) {
     struct state {
         model_executor executor;
