@@ -19,8 +19,9 @@
 // open -> trying: who sees readiness, and then completes the select, whose task tries. So does the
 // claim of an arm whose index is to_try: a part of an operation that is not over with it.
 // trying -> recheck: who meets trying. trying -> won(i), trying | recheck -> open: the select's
-// task only. A claim is an acq_rel exchange: the select sees what the winner wrote before it
-// claimed.
+// task only. recheck -> recheck: who meets that; recheck -> trying: the select's task, before it
+// tries again. All of these are acq_rel exchanges: the select sees what the winner wrote before it
+// claimed, and what each of those left that could not claim, or is told once more.
 module;
 #include <atomic>
 #include <coroutine>
@@ -57,7 +58,8 @@ public:
     inline bool reopen() noexcept {
         auto seen = trying;
         if (word_.compare_exchange_strong(seen, open, std::memory_order_acq_rel)) return true;
-        word_.store(trying, std::memory_order_release);
+        // An exchange: it sees what those have left who set recheck, the last of them included.
+        word_.exchange(trying, std::memory_order_acq_rel);
         return false;
     }
     /// The arm that has won, or -1.
@@ -82,8 +84,8 @@ private:
     inline bool advance(std::uint32_t to) noexcept {
         auto seen = word_.load(std::memory_order_acquire);
         for (;;) {
+            if (seen == stopped || seen >= won_base) return false;
             auto next = seen == open ? to : recheck;
-            if (seen != open && seen != trying) return false;
             if (word_.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
                                             std::memory_order_acquire))
                 return seen == open;

@@ -238,6 +238,26 @@ TEST_P(Fairness, a_tree_of_tasks_is_walked_depth_first) {
     EXPECT_LT(count.most, 500);  // breadth first: more than 1 000 wait for their leaves
 }
 
+rt::task<int> shared_tree(std::atomic<int>& alive, std::atomic<int>& most, int levels) {
+    auto now = ++alive;
+    for (auto seen = most.load(); now > seen && !most.compare_exchange_weak(seen, now);) {
+    }
+    int leaves = levels == 0;
+    std::vector<rt::join_handle<int>> parts;
+    for (int i = 0; i < 10 && levels != 0; ++i)
+        parts.push_back(rt::spawn(shared_tree(alive, most, levels - 1)));
+    for (auto& part : parts) leaves += co_await std::move(part);
+    --alive;
+    co_return leaves;
+}
+
+TEST(FairnessStealing, a_tree_of_tasks_stays_small_on_two_workers) {
+    auto runtime = rt::runtime::builder().work_stealing().workers(2).build();
+    std::atomic<int> alive{0}, most{0};
+    EXPECT_EQ(runtime.block_on(shared_tree(alive, most, 4)), 10'000);
+    EXPECT_LT(most, 5'000);  // breadth first it is nearly all of them
+}
+
 /// Each spawns the next, so that there is always one that is newer than all others.
 rt::task<> goes_on(bool& over, rt::notify& bell) {
     bell.notify_one();
