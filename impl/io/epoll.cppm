@@ -24,7 +24,7 @@ module;
 #include <utility>
 module rt.io:epoll;
 import rt.task;
-import :reactor;
+import rt.io;
 import :object;
 
 namespace rt::detail {

@@ -22,8 +22,7 @@ module;
 #include <source_location>
 module rt.io:object;
 import rt.task;
-import :handle;
-import :reactor;
+import rt.io;
 
 namespace rt::detail {
 

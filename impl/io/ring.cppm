@@ -25,7 +25,7 @@ module;
 #include <vector>
 module rt.io:ring;
 import rt.task;
-import :reactor;
+import rt.io;
 
 namespace rt::detail {
 

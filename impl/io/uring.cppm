@@ -26,7 +26,7 @@ module;
 #include <utility>
 module rt.io:uring;
 import rt.task;
-import :reactor;
+import rt.io;
 import :object;
 import :ring;
 

@@ -5,7 +5,7 @@ module;
 #include <string_view>
 module rt.net:sockaddr;
 import rt.task;
-import :endpoint;
+import rt.net;
 
 namespace rt::detail {
 

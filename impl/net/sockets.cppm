@@ -4,7 +4,7 @@ module;
 module rt.net:sockets;
 import rt.task;
 import rt.io;
-import :endpoint;
+import rt.net;
 
 namespace rt::detail {
 

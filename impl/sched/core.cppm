@@ -30,11 +30,9 @@ module rt.sched:core;
 import rt.task;
 import rt.io;
 import rt.time;
-import :counters;
-import :dump;
+import rt.sched;
 import :monitor;
 import :queue;
-import :runtime;
 import :sleepers;
 import :worker;
 

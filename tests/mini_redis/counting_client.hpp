@@ -2,6 +2,7 @@
 // One thread sends and one reads, so that a server which ends finds commands on their way.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <string>
 #include <thread>
 
@@ -36,7 +37,8 @@ private:
         std::string batch;
         for (int i = 0; i < 50; ++i) batch += incr_;
         while (!term || stubborn_) {
-            while (sent - answered > 5000 && !ended) std::this_thread::yield();
+            while (sent - answered > 5000 && !ended)
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
             client_.send(batch);
             sent += 50;
         }
