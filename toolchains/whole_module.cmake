@@ -42,9 +42,9 @@ foreach(unit IN LISTS UNITS)
             list(APPEND imports "${import}")
         endif()
     endforeach()
-    string(REGEX REPLACE "(^|\n)module;.*" "\n" head "${head}")
+    string(REGEX REPLACE "(^|\n)module;.*" "" head "${head}")
     string(REGEX REPLACE "(^|\n)(export )?import [.:a-z_]+;" "\\1" body "${body}")
-    set(text_${part} "${head}#line ${line} \"${unit}\"${body}")
+    set(text_${part} "${head}\n#line ${line} \"${unit}\"${body}")
 endforeach()
 
 macro(append part)   # after what it imports
