@@ -1,5 +1,6 @@
-// epoll, dressed as completion. Each descriptor is registered once, edge-triggered and for both
-// directions, with the worker that first waits on it.
+// epoll, dressed as completion. Each descriptor is registered, edge-triggered, with the worker that
+// first waits on it, and output is added when somebody first waits for that: an edge tells all that
+// is ready, and few ever wait to write.
 //
 // A call that took less than it was offered has emptied (or filled) the socket, so readiness is
 // cleared without a further call that would say EAGAIN: a request/response server makes one read
@@ -64,12 +65,14 @@ public:
     }
     bool enlist(io_request& r, arm* selecting) noexcept override {
         auto& object = *r.object;
-        if (auto error = ensure_registered(object)) {
-            r.result = -error;
-            return true;
+        auto& d = object.direction(r.kind);
+        if (!d.watched.load(std::memory_order_acquire)) {
+            if (auto error = watch(object, d)) {
+                r.result = -error;
+                return true;
+            }
         }
         r.home = object.home.load(std::memory_order_relaxed);
-        auto& d = object.direction(r.kind);
         for (;;) {
             {
                 std::lock_guard guard(object.lock);
@@ -135,7 +138,7 @@ public:
     void retire(io_object& object) noexcept override {
         // The descriptor goes now: the peer waits for that. The memory stays until no event can
         // name it. A copy in a forked child would keep the registration, so that goes by itself.
-        if (object.registered) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, object.fd, nullptr);
+        if (registered(object)) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, object.fd, nullptr);
         ::close(std::exchange(object.fd, -1));
         retain();  // once pushed, the object may go at any moment, and the last owner with it
         auto* seen = retired_.load(std::memory_order_relaxed);
@@ -184,9 +187,9 @@ private:
     /// came meanwhile.
     static bool call(io_request& r, io_direction& d) noexcept {
         auto seen = d.readiness.load(std::memory_order_acquire);
-        // Before it is registered no edge would set it again, and a select that never waits never
-        // registers. (A connect is no arm, and must not be asked for its result at once.)
-        bool watched = r.kind == io_kind::connect || r.object->home.load(std::memory_order_acquire);
+        // Before it is watched no edge would set it again, and a select that never waits never
+        // has it watched. (A connect is no arm, and must not be asked for its result at once.)
+        bool watched = r.kind == io_kind::connect || d.watched.load(std::memory_order_acquire);
         r.result = perform_again(r);
         if (!watched) return r.result != -EAGAIN;
         if (r.result == -EAGAIN) {
@@ -200,18 +203,29 @@ private:
         return true;
     }
 
-    int ensure_registered(io_object& object) noexcept {
+    static bool registered(const io_object& object) noexcept {
+        return object.home.load(std::memory_order_relaxed) != nullptr;
+    }
+    /// 0, or why the kernel will not.
+    int watch(io_object& object, io_direction& d) noexcept {
         std::lock_guard guard(object.lock);
-        if (object.registered) return 0;
+        if (d.watched.load(std::memory_order_relaxed)) return 0;
+        bool output = &d == &object.out || object.out.watched.load(std::memory_order_relaxed);
         epoll_event e{};
-        e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+        e.events = EPOLLIN | EPOLLRDHUP | EPOLLET | (output ? EPOLLOUT : 0u);
         e.data.ptr = &object;
-        // Its present state is reported as the first edge; what was cleared before is set again by
-        // that.
-        if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, object.fd, &e) < 0) return errno;
-        object.registered = true;
-        count_watched(1);
-        object.settle_in(*this);
+        // Either call reports the present state as the first edge; what was cleared before is set
+        // again by that.
+        auto* home = static_cast<epoll_reactor*>(object.home.load(std::memory_order_relaxed));
+        if (::epoll_ctl((home ? home : this)->epoll_, home ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
+                        object.fd, &e) < 0)
+            return errno;
+        if (!home) {
+            count_watched(1);
+            object.settle_in(*this);
+        }
+        object.in.watched.store(true, std::memory_order_release);
+        if (output) object.out.watched.store(true, std::memory_order_release);
         return 0;
     }
 
@@ -260,7 +274,7 @@ private:
         auto* object = retired_.exchange(nullptr, std::memory_order_acq_rel);
         while (object) {
             auto* next = object->next_retired;
-            if (object->registered) count_watched(-1);
+            if (registered(*object)) count_watched(-1);
             destroy(object);
             object = next;
         }

@@ -30,34 +30,34 @@ std::size_t reactor::help() noexcept {
     return take_turn(std::chrono::nanoseconds(0));
 }
 
-reactor& reactor_of(wait_op& op, const char* what, std::source_location where) noexcept {
-    auto* io = op.env()->exec().io();
-    if (!io) misuse(std::string(what) + " is awaited on an executor that has no reactor", where);
-    return static_cast<reactor&>(*io);
+void no_reactor(const char* what, std::source_location where) noexcept {
+    misuse(std::string(what) + " is awaited on an executor that has no reactor", where);
 }
 
-bool closed_already(io_request& r, const reactor& here, std::source_location where) noexcept {
-    if (!r.object)
-        misuse("an operation on an empty stream or listener: default-made, or moved from", where);
+namespace {
+[[noreturn, gnu::cold]] void no_object(std::source_location where) noexcept {
+    misuse("an operation on an empty stream or listener: default-made, or moved from", where);
+}
+[[noreturn, gnu::cold]] void another_kind(const reactor& home, const reactor& here,
+                                          std::source_location where) noexcept {
+    misuse("a stream or listener of a runtime on " + std::string(to_string(home.kind())) +
+               " is used in one on " + std::string(to_string(here.kind())),
+           where);
+}
+}  // namespace
+
+bool try_now(io_request& r, reactor& here, bool selected, std::source_location where) noexcept {
+    if (!r.object) [[unlikely]]
+        no_object(where);
     auto* home = r.object->home.load(std::memory_order_acquire);
-    if (home && home != &here && home->kind() != here.kind())
-        misuse("a stream or listener of a runtime on " + std::string(to_string(home->kind())) +
-                   " is used in one on " + std::string(to_string(here.kind())),
-               where);
-    if (!r.object->closing.load(std::memory_order_acquire) && !(home && home->stopped()))
-        return false;
-    r.result = -ECANCELED;
-    return true;
+    if (home && home != &here && home->kind() != here.kind()) [[unlikely]]
+        another_kind(*home, here, where);
+    if (r.object->closing.load(std::memory_order_acquire) || (home && home->stopped())) {
+        r.result = withdrawn;
+        return true;
+    }
+    return here.try_now(r, selected);
 }
-
-std::error_code error_of(const io_request& r) noexcept {
-    if (r.result >= 0) return {};
-    // Only this side withdraws: a stop unwinds, so what is seen is a close.
-    if (r.result == -ECANCELED) return errc::closed;
-    return {static_cast<int>(-r.result), std::system_category()};
-}
-
-bool was_withdrawn(const io_request& r) noexcept { return r.result == -ECANCELED; }
 
 void retain(io_object& object) noexcept { object.retain(); }
 

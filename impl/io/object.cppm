@@ -29,23 +29,25 @@ namespace rt::detail {
 struct io_direction {
     static constexpr std::uint32_t ready = 1, sticky = 2, event = 4;
     std::atomic<std::uint32_t> readiness{
-        ready};            // unknown counts as ready: the first call will tell
+        ready};  // unknown counts as ready: the first call will tell
+    // epoll: an edge will set it again. Set once, under the lock, when the kernel knows.
+    std::atomic<bool> watched{false};
     bool polling = false;  // io_uring: poll is in flight
     bool trying = false;   // epoll: the reactor makes the call of an op that it has unlinked
     io_request* op = nullptr;
     arm* waiter = nullptr;
     std::unique_ptr<io_request> poll;  // io_uring: the readiness request of select arms
 
-    [[nodiscard]] bool is_ready() const noexcept {
+    [[nodiscard]] inline bool is_ready() const noexcept {
         return (readiness.load(std::memory_order_acquire) & (ready | sticky)) != 0;
     }
-    void set_ready(bool for_good) noexcept {
+    inline void set_ready(bool for_good) noexcept {
         auto seen = readiness.load(std::memory_order_relaxed);
         while (!readiness.compare_exchange_weak(
             seen, (seen + event) | ready | (for_good ? sticky : 0), std::memory_order_acq_rel)) {
         }
     }
-    void clear_if(std::uint32_t seen) noexcept {
+    inline void clear_if(std::uint32_t seen) noexcept {
         readiness.compare_exchange_strong(seen, seen & ~ready, std::memory_order_acq_rel);
     }
 };
@@ -58,15 +60,15 @@ public:
           blocking_known(kind != descriptor_kind::unknown) {}
     ~io_object();
 
-    io_direction& direction(io_kind kind) noexcept { return takes_input(kind) ? in : out; }
-    void retain() noexcept { references.fetch_add(1, std::memory_order_relaxed); }
+    inline io_direction& direction(io_kind kind) noexcept { return takes_input(kind) ? in : out; }
+    inline void retain() noexcept { references.fetch_add(1, std::memory_order_relaxed); }
     /// True: the caller retires it.
-    [[nodiscard]] bool release() noexcept {
+    [[nodiscard]] inline bool release() noexcept {
         return references.fetch_sub(1, std::memory_order_acq_rel) == 1;
     }
 
     /// Under the lock.
-    void settle_in(reactor& reactor) noexcept {
+    inline void settle_in(reactor& reactor) noexcept {
         if (home.load(std::memory_order_relaxed)) return;
         reactor.retain();
         home.store(&reactor, std::memory_order_release);
@@ -76,7 +78,6 @@ public:
     bool listener;
     bool nonblocking = false;  // what the descriptor was set to; guarded by being set before use
     bool blocking_known;
-    bool registered = false;
     std::atomic<std::uint32_t> handles{1};
     std::atomic<std::uint32_t> references{1};
     std::atomic<bool> closing{false};

@@ -70,6 +70,9 @@ struct io_vector {
     io_slice slices[most];
 };
 
+/// The result of a request that this side has taken back: -ECANCELED.
+constexpr std::int64_t withdrawn = -static_cast<std::int64_t>(std::errc::operation_canceled);
+
 /// What a kernel is asked.
 struct io_request {
     io_object* object = nullptr;
@@ -179,15 +182,30 @@ private:
     std::atomic<bool> stopped_{false};
 };
 
+[[noreturn]] void no_reactor(const char* what, std::source_location where) noexcept;
 /// The reactor of the calling task's worker; misuse where there is none.
-reactor& reactor_of(wait_op& op, const char* what, std::source_location where) noexcept;
-/// True if the object was closed by this side: then the result is set. Misuse for no object, and
-/// for one that has waited in a runtime with a reactor of another kind.
-bool closed_already(io_request& request, const reactor& here, std::source_location where) noexcept;
+inline reactor& reactor_of(wait_op& op, const char* what, std::source_location where) noexcept {
+    auto* io = op.env()->exec().io();
+    if (!io) [[unlikely]]
+        no_reactor(what, where);
+    return static_cast<reactor&>(*io);
+}
+/// True: the result is in place. Misuse for no object, and for one that has waited in a runtime
+/// with a reactor of another kind.
+bool try_now(io_request& request, reactor& here, bool selected,
+             std::source_location where) noexcept;
 void retain(io_object& object) noexcept;
 void release(io_object& object) noexcept;
-[[nodiscard]] std::error_code error_of(const io_request& request) noexcept;
-[[nodiscard]] bool was_withdrawn(const io_request& request) noexcept;
+/// Only this side withdraws.
+[[nodiscard]] inline bool was_withdrawn(const io_request& request) noexcept {
+    return request.result == withdrawn;
+}
+/// A stop unwinds, so what is seen of what was withdrawn is a close.
+[[nodiscard]] inline std::error_code error_of(const io_request& request) noexcept {
+    if (request.result >= 0) return {};
+    if (was_withdrawn(request)) return errc::closed;
+    return {static_cast<int>(-request.result), std::system_category()};
+}
 
 /// The base of every operation on a descriptor. Derived gives await_resume(), what() and where();
 /// one whose buffer is in itself says where that is in prepare(), once it moves no more.
@@ -201,10 +219,8 @@ public:
         : leaf_op<Derived>(std::move(other)), io_request(std::move(other)) {}
 
     bool try_now() noexcept {
-        auto& reactor = here();
         prepare_buffer();
-        if (closed_already(*this, reactor, self().where())) return true;
-        return reactor.try_now(*this, this->selected());
+        return detail::try_now(*this, here(), this->selected(), self().where());
     }
     bool enlist() noexcept {
         who = this;
