@@ -38,8 +38,9 @@ namespace {
 [[noreturn, gnu::cold]] void no_object(std::source_location where) noexcept {
     misuse("an operation on an empty stream or listener: default-made, or moved from", where);
 }
-[[noreturn, gnu::cold]] void another_kind(const reactor& home, const reactor& here,
-                                          std::source_location where) noexcept {
+[[gnu::cold, gnu::noinline]] void another_home(const reactor& home, const reactor& here,
+                                               std::source_location where) noexcept {
+    if (home.kind() == here.kind()) return;
     misuse("a stream or listener of a runtime on " + std::string(to_string(home.kind())) +
                " is used in one on " + std::string(to_string(here.kind())),
            where);
@@ -50,9 +51,10 @@ bool try_now(io_request& r, reactor& here, bool selected, std::source_location w
     if (!r.object) [[unlikely]]
         no_object(where);
     auto* home = r.object->home.load(std::memory_order_acquire);
-    if (home && home != &here && home->kind() != here.kind()) [[unlikely]]
-        another_kind(*home, here, where);
-    if (r.object->closing.load(std::memory_order_acquire) || (home && home->stopped())) {
+    if (home && home != &here) [[unlikely]]
+        another_home(*home, here, where);
+    if (r.object->closing.load(std::memory_order_acquire) || (home && home->stopped()))
+        [[unlikely]] {
         r.result = withdrawn;
         return true;
     }
