@@ -18,10 +18,12 @@ inline void expect(const std::string& what, const std::string& expected, const s
 }
 
 // Asks until the answer is right: what a server does about a client that is gone takes a moment.
-inline void eventually(const std::string& what, std::function<bool()> holds) {
+inline void eventually(const std::string& what, std::function<bool()> holds,
+                       std::chrono::seconds limit = std::chrono::seconds(10)) {
     using namespace std::chrono_literals;
-    for (auto end = std::chrono::steady_clock::now() + 60s; !holds();) {
-        if (std::chrono::steady_clock::now() > end) throw failed(what + ": not within 60 s");
+    for (auto end = std::chrono::steady_clock::now() + limit; !holds();) {
+        if (std::chrono::steady_clock::now() > end)
+            throw failed(what + ": not within " + std::to_string(limit.count()) + " s");
         std::this_thread::sleep_for(10ms);
     }
 }
