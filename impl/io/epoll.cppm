@@ -77,7 +77,7 @@ public:
             {
                 std::lock_guard guard(object.lock);
                 if (object.closing.load(std::memory_order_relaxed)) {
-                    r.result = -ECANCELED;
+                    r.result = withdrawn;
                     return true;
                 }
                 if (d.op || d.waiter || d.trying) two_at_once(r);
@@ -125,7 +125,7 @@ public:
             }
         }
         for (auto* r : ended) {
-            if (r) finish(*r, -ECANCELED);
+            if (r) finish(*r, withdrawn);
         }
         for (auto* w : woken) {
             if (w) w->complete();
@@ -255,7 +255,7 @@ private:
             bool done = call(r, d);
             std::lock_guard guard(object.lock);
             if (!done && (r.cancel_seen || object.closing.load(std::memory_order_relaxed))) {
-                r.result = -ECANCELED;
+                r.result = withdrawn;
                 done = true;
             }
             if (!done && d.is_ready()) continue;

@@ -82,7 +82,7 @@ public:
             {
                 std::lock_guard guard(object.lock);
                 if (object.closing.load(std::memory_order_relaxed)) {
-                    r.result = -ECANCELED;
+                    r.result = withdrawn;
                     return true;
                 }
                 if (d.op || d.waiter) two_at_once(r);
@@ -311,7 +311,7 @@ private:
         if (polled && r.result >= 0) r.result = perform_again(r);
         if (r.result == -EAGAIN || r.result == -EINTR) {
             if (!r.cancelled) return true;
-            r.result = -ECANCELED;
+            r.result = withdrawn;
             return false;
         }
         return r.result == -ECANCELED && !r.object->closing.load(std::memory_order_acquire) &&
@@ -323,7 +323,7 @@ private:
         if (!r.cancel_state.compare_exchange_strong(seen, 0, std::memory_order_acq_rel)) {
             // A cancel that found it finished has left it to us, and one that was queued before
             // has been consumed by now.
-            r.result = -ECANCELED;
+            r.result = withdrawn;
             return false;
         }
         {
@@ -335,7 +335,7 @@ private:
                 return true;
             }
         }
-        r.result = -ECANCELED;
+        r.result = withdrawn;
         if (!(r.cancel_state.fetch_or(finished, std::memory_order_acq_rel) & queued)) return false;
         count_in_flight(1);  // a cancel was queued meanwhile: drain_cancels() completes it
         return true;
